@@ -1,0 +1,52 @@
+# make demo   make a data set, train, test, predict and write a report
+# make test   style checks and the test suite
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Two torch threads beside another busy process can be 15 times slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test style test-slow test-system test-gpu bench evidence clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "videolit needs Python 3.11 or newer; make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/videolit demo
+
+test: setup style
+	$(BIN)/pytest -m "not slow and not system and not gpu"
+
+style: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Trains models to their stated accuracy; about ten minutes on two cores.
+test-slow: setup
+	$(BIN)/pytest -m "slow and not system and not gpu"
+
+# Needs ffmpeg and chromium.
+test-system: setup
+	$(BIN)/pytest -m "system"
+
+# Needs a CUDA device.
+test-gpu: setup
+	$(BIN)/pytest -m "gpu"
+
+# Speed, as ratios measured side by side.
+bench: setup
+	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds
+
+# Three seeds, longer training; rewrites the tables of the README. Hours on two cores.
+evidence: setup
+	$(BIN)/python tests/evidence/action.py
+
+clean:
+	rm -rf $(VENV) demo runs dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

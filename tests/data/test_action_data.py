@@ -1,0 +1,222 @@
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from contracts import check_datamodule
+from videolit import ActionDataModule, ClipSpec
+from videolit.data.clips import collate
+from videolit.data.transforms import ClipTransform
+from videolit.types import InputError
+
+SPEC = ClipSpec(num_frames=4, size=24, resize=32)
+
+
+def module(root, **settings):
+    chosen = {"clip": SPEC, "batch_size": 4, "num_workers": 0, **settings}
+    return ActionDataModule(str(root), **chosen)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SPEC,
+        ClipSpec(
+            sampling="dense",
+            num_frames=4,
+            frame_stride=2,
+            size=24,
+            resize=32,
+            num_views=2,
+            num_crops=3,
+        ),
+        ClipSpec(sampling="dense", num_frames=20, fps=10.0, short="mask", size=24, resize=24),
+        ClipSpec(sampling="whole", num_frames=32, size=24, resize=24),
+    ],
+    ids=["uniform", "dense-views", "short", "whole"],
+)
+def test_contract(tiny_set, spec):
+    check_datamodule(
+        lambda num_workers, seed: module(
+            tiny_set,
+            clip=spec,
+            num_workers=num_workers,
+            seed=seed,
+            val_groups=["ann"],
+            test_groups=["bob"],
+            group_pattern=r"/(\w+?)_",
+        )
+    )
+
+
+def greys(video):
+    """Return the frame numbers that a clip of the tiny set shows, by its centre's grey level."""
+    centre = video[..., :, :, video.shape[-2] // 2, video.shape[-1] // 2].float().mean(-1)
+    return (centre / 20).round().int()
+
+
+def test_the_right_frames_and_pixels_arrive(tiny_set):
+    data = module(tiny_set)
+    data.setup("test")
+    for batch in data.test_dataloader():
+        assert (greys(batch["video"]) == torch.tensor([1, 4, 7, 10])).all()
+        for clip, label, name in zip(
+            batch["video"], batch["label"], batch["video_id"], strict=True
+        ):
+            assert name.startswith(data.class_names[int(label)])
+            # The crop of 24 from 32×48 leaves the bars out: grey everywhere.
+            assert clip.float().std((1, 2, 3)).max() < 8
+
+
+def test_views_and_crops_are_ordered(tiny_set):
+    spec = ClipSpec(sampling="dense", num_frames=4, size=32, resize=32, num_views=2, num_crops=3)
+    data = module(tiny_set, clip=spec)
+    data.setup("test")
+    for batch in data.test_dataloader():
+        assert batch["video"].shape[1:] == (6, 4, 3, 32, 32)
+        frames = greys(batch["video"])
+        assert (frames[:, :3] == torch.tensor([0, 1, 2, 3])).all()
+        assert (frames[:, 3:] == torch.tensor([8, 9, 10, 11])).all()
+        for video, label in zip(batch["video"], batch["label"], strict=True):
+            left, right = video[0, 0, 0, :, 2], video[2, 0, 0, :, -3]
+            assert (left > 200).all() == (data.class_names[int(label)] == "go_left")
+            assert (right > 200).all() == (data.class_names[int(label)] == "go_right")
+
+
+def test_a_mirrored_clip_gets_the_mirrored_label(tiny_set):
+    still = ClipTransform(
+        scale=(1.0, 1.0), ratio=(1.5, 1.5), flip=1.0, brightness=0, contrast=0, saturation=0
+    )
+    data = module(tiny_set, train_transform=still)
+    data.setup("fit")
+    seen = set()
+    for batch in data.train_dataloader():
+        for clip, label, name in zip(
+            batch["video"], batch["label"], batch["video_id"], strict=True
+        ):
+            was, now = name.split("/")[0], data.class_names[int(label)]
+            assert now == {"go_left": "go_right", "go_right": "go_left", "stay": "stay"}[was]
+            assert (clip[0, 0, :, 1] > 200).all() == (now == "go_left")
+            seen.add(was)
+    assert seen == set(data.class_names)
+
+
+def test_without_its_mirror_class_a_clip_is_not_mirrored(tiny_set, tmp_path):
+    rows = [
+        (f"{name}/{person}_{name}.mp4", name)
+        for name in ("go_left", "stay")
+        for person in ("ann", "bob", "cem", "dia")
+    ]
+    listing = tiny_set / "two.csv"
+    with listing.open("w", newline="") as handle:
+        csv.writer(handle).writerows([("path", "label"), *rows])
+    still = ClipTransform(
+        scale=(1.0, 1.0), ratio=(1.5, 1.5), flip=1.0, brightness=0, contrast=0, saturation=0
+    )
+    data = module(listing, train_transform=still)
+    data.setup("fit")
+    for batch in data.train_dataloader():
+        for clip, label in zip(batch["video"], batch["label"], strict=True):
+            assert (clip[0, 0, :, 1] > 200).all() == (data.class_names[int(label)] == "go_left")
+    listing.unlink()
+
+
+def test_labelled_parts_of_a_file(tiny_set):
+    listing = tiny_set / "parts.csv"
+    rows = [
+        (f"go_left/{person}_go_left.mp4", label, start, end, split)
+        for person, split in (("ann", "train"), ("bob", "val"), ("cem", "test"))
+        for label, start, end in (("early", 0.0, 0.4), ("late", 0.8, 1.2))
+    ]
+    with listing.open("w", newline="") as handle:
+        csv.writer(handle).writerows([("path", "label", "start", "end", "split"), *rows])
+    plain = ClipTransform(flip=0, brightness=0, contrast=0, saturation=0)
+    data = module(listing, train_transform=plain)
+    data.setup("fit")
+    data.setup("test")
+    for split in ("train", "val", "test"):
+        for batch in getattr(data, f"{split}_dataloader")():
+            for frames, label in zip(greys(batch["video"]), batch["label"], strict=True):
+                allowed = {"early": {0, 1, 2, 3}, "late": {8, 9, 10, 11}}
+                assert set(frames.tolist()) <= allowed[data.class_names[int(label)]]
+    listing.unlink()
+
+
+def test_leaving_groups_out(tiny_set):
+    data = module(tiny_set, group_pattern=r"/(\w+?)_", val_groups=["ann"], test_groups=["fay"])
+    data.setup("fit")
+    data.setup("test")
+    groups = {
+        split: {data.manifest(split).group(i) for i in range(len(data.manifest(split)))}
+        for split in ("train", "val", "test")
+    }
+    assert groups == {"train": {"bob", "cem", "dia", "eva"}, "val": {"ann"}, "test": {"fay"}}
+
+
+def test_an_unreadable_video_is_named(tiny_set, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            (tmp_path / name / f"{number}.mp4").write_bytes(
+                (tiny_set / "stay" / "ann_stay.mp4").read_bytes()
+            )
+    (tmp_path / "b" / "1.mp4").write_text("not a video at all")
+    (tmp_path / "b" / "2.mp4").write_bytes(b"")
+    data = module(tmp_path, val_fraction=0.25, test_fraction=0.25, batch_size=8)
+    data.setup("fit")
+    data.setup("test")
+    batches = [
+        batch
+        for split in ("train", "val", "test")
+        for batch in getattr(data, f"{split}_dataloader")()
+    ]
+    told = []
+    for batch in batches:
+        if any(batch["error"]):
+            assert not batch["sample_mask"][[bool(e) for e in batch["error"]]].any()
+            with pytest.raises(InputError) as error:
+                data.on_before_batch_transfer(batch, 0)
+            told.append(str(error.value))
+    text = "\n".join(told)
+    assert "b/1.mp4: not a video" in text
+    assert "b/2.mp4: is empty" in text
+    assert f"videolit check {tmp_path}" in text
+
+
+def test_predicting_files_needs_no_labels_and_keeps_the_order(tiny_set):
+    files = [str(tiny_set / "stay" / "bob_stay.mp4"), str(tiny_set / "missing.mp4")]
+    data = ActionDataModule(clip=SPEC, predict_paths=files, batch_size=4, num_workers=0)
+    data.setup("predict")
+    (batch,) = data.predict_dataloader()
+    assert "label" not in batch
+    assert batch["index"].tolist() == [0, 1]
+    assert batch["sample_mask"].tolist() == [True, False]
+    assert batch["error"][0] == ""
+    assert batch["error"][1]
+
+
+def test_without_root_or_set_up():
+    with pytest.raises(InputError, match="--data.root my_videos"):
+        ActionDataModule().setup("fit")
+    with pytest.raises(InputError, match=r"call setup\(\)"):
+        ActionDataModule("x").dataset("train")
+
+
+def test_collate_pads_short_clips():
+    samples = [
+        {
+            "video": np.full((frames, 8, 8, 3), 7, np.uint8),
+            "mask": np.ones(frames, bool),
+            "label": 0,
+            "index": row,
+            "counts": True,
+            "video_id": "x",
+            "error": "",
+        }
+        for row, frames in enumerate((2, 5))
+    ]
+    batch = collate(samples)
+    assert batch["video"].shape == (2, 5, 3, 8, 8)
+    assert batch["mask"].tolist() == [[True, True, False, False, False], [True] * 5]
+    assert (batch["video"][0, 2:] == 0).all()

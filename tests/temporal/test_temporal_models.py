@@ -1,0 +1,99 @@
+"""All temporal models: the contract, and what each of them pools."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from contracts import check_temporal
+
+from videolit.temporal import RNN, AttentionPool, MeanPool
+from videolit.types import InputError
+
+MODELS = {
+    "mean": lambda: MeanPool(5),
+    "attention": lambda: AttentionPool(5, hidden_size=7),
+    "lstm": lambda: RNN(5, hidden_size=4),
+    "gru": lambda: RNN(5, "gru", hidden_size=4, bidirectional=False),
+    "deep gru": lambda: RNN(5, "gru", hidden_size=4, num_layers=2, dropout=0.5),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_contract(name):
+    torch.manual_seed(0)
+    check_temporal(MODELS[name]())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_order_matters_to_recurrent_models_only(name):
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    features, mask = torch.randn(2, 6, 5), torch.ones(2, 6, dtype=torch.bool)
+    with torch.no_grad():
+        forward, backward = (
+            model.pool(model(clip, mask), mask) for clip in (features, features.flip(1))
+        )
+    assert torch.allclose(forward, backward, atol=1e-5) is (name in ("mean", "attention"))
+
+
+def test_mean_of_the_real_steps():
+    features = torch.tensor([[[1.0], [3.0], [100.0]], [[2.0], [100.0], [100.0]]])
+    mask = torch.tensor([[True, True, False], [True, False, False]])
+    model = MeanPool(1)
+    assert model.pool(model(features, mask), mask).tolist() == [[2.0], [2.0]]
+
+
+def test_attention_against_a_loop():
+    torch.manual_seed(0)
+    model = AttentionPool(5, hidden_size=7)
+    features = torch.randn(3, 6, 5)
+    mask = torch.arange(6) < torch.tensor([6, 4, 1])[:, None]
+    sequence = model(features, mask)
+    found, weights = model.pool(sequence, mask), model.weights(sequence, mask)
+    first, _, second = model.score
+    for row, length in enumerate((6, 4, 1)):
+        scores = torch.stack(
+            [second.weight[0] @ torch.tanh(first.weight @ h + first.bias) for h in features[row]]
+        )[:length]
+        share = scores.exp() / scores.exp().sum()
+        expected = sum(a * h for a, h in zip(share, features[row], strict=False))
+        torch.testing.assert_close(found[row], expected)
+        torch.testing.assert_close(weights[row, :length], share)
+        assert (weights[row, length:] == 0).all()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_pooled_state_is_torchs_last_hidden_state(cell, bidirectional):
+    torch.manual_seed(0)
+    model = RNN(5, cell, hidden_size=4, num_layers=2, bidirectional=bidirectional).eval()
+    features = torch.randn(3, 6, 5)
+    for row, length in enumerate((6, 4, 1)):
+        mask = torch.arange(6)[None] < length
+        alone = features[row : row + 1]
+        found = model.pool(model(alone, mask), mask)
+        state = model.network(alone[:, :length])[1]
+        hidden = state[0] if cell == "lstm" else state
+        expected = torch.cat([*hidden[-2:]], 1) if bidirectional else hidden[-1]
+        torch.testing.assert_close(found, expected)
+        assert found.shape[1] == model.num_features
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"cell": "rnn"}, "'lstm' or 'gru', got 'rnn'"),
+        ({"num_layers": 0}, "num_layers must be at least 1"),
+        ({"hidden_size": 0}, "sizes of at least 1"),
+        ({"dropout": 1.0, "num_layers": 2}, r"dropout must be in \[0, 1\)"),
+        ({"dropout": 0.5}, "acts between layers and there is one"),
+    ],
+)
+def test_wrong_arguments(arguments, said):
+    with pytest.raises(InputError, match=said):
+        RNN(5, **arguments)
+
+
+def test_a_mask_without_steps():
+    with pytest.raises(InputError, match="without a real frame"):
+        MeanPool(2)(torch.zeros(1, 0, 2), torch.zeros(1, 0, dtype=torch.bool))

@@ -1,0 +1,17 @@
+"""What watches a run and writes its results."""
+
+from videolit.callbacks.audit import TemporalAudit
+from videolit.callbacks.chance import ChanceWarning
+from videolit.callbacks.checkpoint_io import AtomicCheckpointIO
+from videolit.callbacks.evaluation import EvaluationCard
+from videolit.callbacks.predictions import PredictionWriter
+from videolit.callbacks.report import TestReport
+
+__all__ = [
+    "AtomicCheckpointIO",
+    "ChanceWarning",
+    "EvaluationCard",
+    "PredictionWriter",
+    "TemporalAudit",
+    "TestReport",
+]

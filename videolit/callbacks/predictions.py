@@ -1,0 +1,131 @@
+"""Predictions as files: one row per input, in input order, an error row for a bad file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from videolit.ops.files import atomic_path
+
+
+class PredictionWriter(pl.Callback):
+    """Write ``predictions.jsonl`` and ``predictions.csv``.
+
+    Each process appends its rows to a file of its own as they come; when all are done, the first
+    process puts them together in input order.
+
+    Args:
+        folder: Where to write; None = the log folder.
+        quiet: Do not say where the files are.
+
+    Attributes:
+        rows: After predicting, all rows, on the first process.
+    """
+
+    def __init__(self, folder: str | None = None, quiet: bool = False) -> None:
+        self.folder = folder
+        self.quiet = quiet
+        self.rows: list[dict[str, Any]] = []
+        self._target = Path()
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin this process's file."""
+        # All processes agree on the log folder here, so all must ask.
+        log_dir = trainer.log_dir or trainer.default_root_dir
+        self._target = Path(self.folder or log_dir)
+        self._target.mkdir(parents=True, exist_ok=True)
+        self._shard(trainer.global_rank).write_text("")
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Mapping[str, Any],
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Append a batch's rows."""
+        with self._shard(trainer.global_rank).open("a") as handle:
+            for row in prediction_rows(outputs, pl_module.class_names):
+                handle.write(json.dumps(row) + "\n")
+
+    def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put all processes' rows together."""
+        trainer.strategy.barrier("predictions")
+        if not trainer.is_global_zero:
+            return
+        shards = [self._shard(rank) for rank in range(trainer.world_size)]
+        found = {}
+        for shard in shards:
+            with shard.open() as handle:
+                for line in handle:
+                    row = json.loads(line)
+                    found[row.pop("index")] = row
+        self.rows = [found[index] for index in sorted(found)]
+        write_predictions(self.rows, self._target)
+        for shard in shards:
+            shard.unlink()
+        if not self.quiet:
+            print(f"{len(self.rows)} predictions written to {self._target / 'predictions.jsonl'}")
+
+    def _shard(self, rank: int) -> Path:
+        return self._target / f".predictions.{rank}.part"
+
+
+def prediction_rows(
+    output: Mapping[str, Any], class_names: Sequence[str]
+) -> Iterable[dict[str, Any]]:
+    """Turn a batch of :class:`~videolit.tasks.action.ActionPrediction` into rows.
+
+    Yields:
+        ``index``, ``path``, ``status`` (``"ok"`` or ``"error"``); then ``label``, ``probability``
+        and ``probabilities`` of all classes, likeliest first, or ``error``. ``true_label`` where
+        the data knows it. Repeats of other samples give no row.
+    """
+    for position, error in enumerate(output["error"]):
+        if not error and not output["sample_mask"][position]:
+            continue
+        row: dict[str, Any] = {
+            "index": int(output["index"][position]),
+            "path": output["video_id"][position],
+            "status": "error" if error else "ok",
+        }
+        if error:
+            row["error"] = error
+        else:
+            scores = output["scores"][position]
+            order = torch.argsort(scores, descending=True, stable=True).tolist()
+            ranked = {class_names[k]: round(float(scores[k]), 6) for k in order}
+            row["label"], row["probability"] = next(iter(ranked.items()))
+            row["probabilities"] = ranked
+        if output["label"] is not None:
+            row["true_label"] = class_names[int(output["label"][position])]
+        yield row
+
+
+def write_predictions(rows: Sequence[Mapping[str, Any]], folder: str | Path) -> None:
+    """Write rows to ``predictions.jsonl`` (all) and ``predictions.csv`` (the three likeliest)."""
+    target = Path(folder)
+    with atomic_path(target / "predictions.jsonl") as part, part.open("w") as handle:
+        for row in rows:
+            handle.write(json.dumps(row) + "\n")
+    with (
+        atomic_path(target / "predictions.csv") as part,
+        part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle,
+    ):
+        writer = csv.writer(handle)
+        columns = [f"{name}_{place}" for place in (2, 3) for name in ("label", "probability")]
+        writer.writerow(["path", "status", "label", "probability", *columns, "error"])
+        for row in rows:
+            best = [
+                cell for pair in list(row.get("probabilities", {}).items())[:3] for cell in pair
+            ]
+            cells = best + [""] * (6 - len(best))
+            writer.writerow([row["path"], row["status"], *cells, row.get("error", "")])

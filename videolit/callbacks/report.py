@@ -1,0 +1,196 @@
+"""The report of a test as one HTML file: figures, curves, confusions, and clips to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+from numpy.typing import NDArray
+
+from videolit.callbacks.audit import TemporalAudit
+from videolit.callbacks.evaluation import EvaluationCard, card_path
+from videolit.plots import Report, confusion_figure, read_history, training_curves
+from videolit.types import InputError, VideoBatch
+
+
+class ShownClip(NamedTuple):
+    """A clip for the report.
+
+    Attributes:
+        frames: uint8 ``(T, H, W, 3)`` RGB.
+        name: Its file.
+        label: Its true class.
+        ranked: Classes and probabilities, likeliest first.
+    """
+
+    frames: NDArray[np.uint8]
+    name: str
+    label: str
+    ranked: list[tuple[str, float]]
+
+    @property
+    def right(self) -> bool:
+        """Whether the likeliest class is the true one."""
+        return self.ranked[0][0] == self.label
+
+
+class TestReport(pl.Callback):
+    """Write ``report-<data>-<split hash>.html`` after a test.
+
+    Args:
+        num_clips: Clips shown of those that the model got wrong (the surest of its mistakes), and
+            as many of those that it got right (one per class first).
+    """
+
+    def __init__(self, num_clips: int = 6) -> None:
+        self.num_clips = num_clips
+        self._wrong: list[ShownClip] = []
+        self._right: dict[str, ShownClip] = {}
+        self._path: Path | None = None
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start over."""
+        self._wrong, self._right = [], {}
+        self._path = card_path(trainer, "report", "html")
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Mapping[str, Any],
+        batch: VideoBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the clips that are worth a look."""
+        if not trainer.is_global_zero:
+            return
+        names = pl_module.class_names
+        for row, counts in enumerate(batch["sample_mask"].tolist()):
+            if not counts:
+                continue
+            scores = outputs["scores"][row]
+            best, label = int(scores.argmax()), names[int(outputs["label"][row])]
+            sure = float(scores[best])
+            right = names[best] == label
+            if right and (label in self._right or len(self._right) >= self.num_clips):
+                continue
+            full = len(self._wrong) >= self.num_clips
+            if not right and full and sure <= self._wrong[-1].ranked[0][1]:
+                continue
+            video = batch["video"][row]
+            frames = (video[0] if video.ndim == 5 else video).movedim(1, -1).cpu().numpy()
+            order = scores.argsort(descending=True)[:3].tolist()
+            ranked = [(names[k], float(scores[k])) for k in order]
+            clip = ShownClip(frames.copy(), batch["video_id"][row], label, ranked)
+            if right:
+                self._right[label] = clip
+            else:
+                self._wrong.append(clip)
+                self._wrong.sort(key=lambda shown: -shown.ranked[0][1])
+                del self._wrong[self.num_clips :]
+
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the page."""
+        if not trainer.is_global_zero:
+            return
+        assert self._path is not None
+        card = next(c for c in trainer.callbacks if isinstance(c, EvaluationCard)).card
+        audit = next((c.result for c in trainer.callbacks if isinstance(c, TemporalAudit)), None)
+        report = Report(
+            f"Test of {Path(card['checkpoint'] or 'a model').name} on {card['data']}",
+            f"{card['model']['encoder']} + {card['model']['temporal']}, {card['created'][:10]}",
+        )
+        add_headline(report, card, audit)
+        history = None
+        if card["checkpoint"]:
+            # Lightning's layout: <run>/checkpoints/best.ckpt beside <run>/metrics.csv.
+            history = Path(card["checkpoint"]).parent.parent / "metrics.csv"
+        add_details(report, card, history)
+        report.section("Clips that it got wrong", "The surest of its mistakes.")
+        add_clips(report, self._wrong)
+        report.section("Clips that it got right")
+        add_clips(report, list(self._right.values()))
+        add_protocol(report, card)
+        report.save(self._path)
+        print(f"Report to look at: {self._path}")
+
+
+def add_headline(
+    report: Report, card: Mapping[str, Any], audit: Mapping[str, Any] | None = None
+) -> None:
+    """Add the key numbers of a test, and what the audit says."""
+    metrics = card["metrics"]
+    low, high = card["accuracy_interval_95"]
+    report.facts(
+        {
+            "test accuracy": (
+                f"{metrics['accuracy']:.1%}",
+                f"95 % interval {low:.1%} to {high:.1%}",
+            ),
+            "mean class accuracy": f"{metrics['mean_class_accuracy']:.1%}",
+            "majority baseline": f"{metrics['majority']:.1%}",
+            "samples": (f"{card['num_scored']}", f"of {card['num_samples']}"),
+            "parameters": f"{card['parameters'] / 1e6:.2f} M",
+        }
+    )
+    if card["num_scored"] < card["num_samples"]:
+        report.note("Not all samples were scored: these figures are no result.", "warn")
+    if audit:
+        sentence = audit["sentence"]
+        report.note(sentence[0].upper() + sentence[1:], "info")
+
+
+def add_details(
+    report: Report, card: Mapping[str, Any], history: Path | None, *, of: str = ""
+) -> None:
+    """Add curves, confusion matrix and per-class table; ``of`` names the model in the headings."""
+    ending = f": {of}" if of else ""
+    if history is not None and history.is_file():
+        report.section(f"Training{ending}")
+        try:
+            figure = training_curves(read_history(history), baseline=card["metrics"]["majority"])
+            report.figure(
+                figure,
+                "Loss and accuracy of each epoch.",
+                "Curves of training and validation loss and accuracy over the epochs",
+            )
+        except InputError as problem:
+            report.note(f"No curves: {problem}", "warn")
+    report.section(f"Confusions{ending}")
+    report.figure(
+        confusion_figure(np.array(card["confusion"]), card["classes"]),
+        "Rows are true classes, columns predicted ones; shares of each row.",
+        "Confusion matrix",
+    )
+    report.table(card["per_class"], caption="Each class")
+
+
+def add_clips(report: Report, clips: Sequence[ShownClip]) -> None:
+    """Add clips as frame strips with their predictions."""
+    if not clips:
+        report.note("None.", "info")
+    for clip in clips:
+        report.strip(clip.frames, clip.name, clip.right, predictions=clip.ranked, true=clip.label)
+
+
+def add_protocol(report: Report, card: Mapping[str, Any]) -> None:
+    """Add all that decides the figures."""
+    report.section("Protocol", "The same weights give other figures under another protocol.")
+    report.details(
+        {
+            "data": f"{card['data']}, split {card['split']}, hash {card['split_hash']}",
+            "clips": card["protocol"],
+            "average of views": card["average_of_views"],
+            "decoder": card["decoder"],
+            "interval": f"percentile bootstrap over {card['interval_over']}",
+            "checkpoint": card["checkpoint"] or "weights in memory",
+            "checkpoint SHA-256": card["checkpoint_sha256"] or "none",
+            "precision": card["precision"],
+            "devices": card["devices"],
+            **card["versions"],
+        }
+    )

@@ -1,0 +1,224 @@
+"""The command line: Trainer verbs through LightningCLI, everything else in videolit.commands.
+
+Only the standard library is imported here: ``videolit --help`` must not wait for torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from videolit import __version__
+from videolit.types import InputError
+
+VERBS = ("fit", "validate", "test", "predict")
+
+# Name: (module below videolit.commands, what it does).
+COMMANDS = {
+    "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
+    "check": ("check", "read every video of a data set once and list those that are broken"),
+    "synth": ("synth", "generate a data set of real video files with known actions"),
+    "doctor": ("doctor", "check versions, decoders, devices and threads, and say what to do"),
+}
+
+HELP = """\
+videolit {version}: train, measure and use models on your own videos
+
+usage: videolit COMMAND ...
+
+train and measure
+  fit        train:    videolit fit --config action/folder_r2plus1d --data.root my_videos
+  validate   evaluate the validation split
+  test       evaluate: videolit test --config ... --ckpt_path best.ckpt [--audit]
+  predict    use:      videolit predict --ckpt_path best.ckpt my_clip.mp4 other_folder/
+
+look after data and machine
+{commands}
+
+videolit COMMAND --help explains a command. my_videos is a folder of folders named by class, or a
+list (.csv, .jsonl) with the columns path,label. Configurations that come with videolit:
+  {configs}
+"""
+
+VERB_HELP = """\
+usage: videolit {verb} --config NAME_OR_FILE [--config ...] [options]
+
+{what}
+
+  --config C            a file, or one that comes with videolit: {configs}.
+                        A second one adds to the first: --config trainer/ddp
+  --ckpt_path FILE      {ckpt}
+{more}  --trust               also import classes from outside videolit, Lightning and torch that
+                        the configuration names; only for files that you trust
+
+the options used most
+  --data.root PATH                 folder of class folders, or a list with columns path,label
+  --data.batch_size N              clips of a batch on each device
+  --data.num_workers N             processes that load videos
+  --data.clip.num_frames N         frames of a clip; also .sampling, .frame_stride, .fps, .size
+  --data.test_groups '[a, b]'      leave these groups (people, sources) out for testing
+  --model.encoder CLASS            and --model.encoder.init_args.NAME VALUE
+  --model.temporal CLASS           MeanPool, AttentionPool, RNN
+  --trainer.max_epochs N           --trainer.accelerator gpu, --trainer.devices N,
+  --trainer.precision bf16-mixed   --trainer.strategy ddp, ...: all of Lightning's Trainer
+  --print_config                   print the whole configuration instead of running
+
+examples
+{examples}
+all options: videolit {verb} --help all; of a class: videolit {verb} --model.help ActionTask
+"""
+
+WHAT = {
+    "fit": (
+        "Train a model. The best checkpoint by validation accuracy and the last one are kept.",
+        "resume from this checkpoint",
+        "",
+        "  videolit fit --config action/folder_r2plus1d --data.root my_videos\n"
+        "  videolit fit --config action/folder_cnn_lstm --data.root list.csv "
+        "--trainer.max_epochs 20\n",
+    ),
+    "validate": (
+        "Evaluate a checkpoint on the validation split, one view of each video.",
+        "the checkpoint to evaluate",
+        "",
+        "  videolit validate --config action/folder_r2plus1d --data.root my_videos "
+        "--ckpt_path best.ckpt\n",
+    ),
+    "test": (
+        "Evaluate a checkpoint on the test split. Writes an evaluation card: figures with their\n"
+        "interval and protocol, confusion matrix, scores of each sample, and a report to look at.",
+        "the checkpoint to evaluate",
+        "  --audit               test again on frozen, shuffled and reversed clips: does the\n"
+        "                        model use time?\n",
+        "  videolit test --config action/folder_r2plus1d --data.root my_videos "
+        "--ckpt_path best.ckpt --audit\n",
+    ),
+    "predict": (
+        "Predict the test split of a configuration (or --data.predict_paths). For files and\n"
+        "folders no configuration is needed: videolit predict --ckpt_path best.ckpt a.mp4 folder/",
+        "the checkpoint to use",
+        "",
+        "  videolit predict --config action/folder_r2plus1d --data.root my_videos "
+        "--ckpt_path best.ckpt\n",
+    ),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Arguments without the program's name; None = those of the process.
+
+    Returns:
+        Exit code: 0 = done, 1 = done in part, 2 = the input cannot be used.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] in ("--version", "-V"):
+        print(f"videolit {__version__}")
+        return 0
+    try:
+        return _run(arguments[0], arguments[1:])
+    except InputError as problem:
+        print(f"videolit: error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("videolit: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    if verb in COMMANDS:
+        command = importlib.import_module(f"videolit.commands.{COMMANDS[verb][0]}")
+        return int(command.main(arguments))
+    if verb not in VERBS:
+        close = difflib.get_close_matches(verb, [*VERBS, *COMMANDS], n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(f"there is no command {verb!r}{hint} (videolit --help lists all)")
+    wants_help = "-h" in arguments or "--help" in arguments
+    has_config = any(a in ("-c", "--config") or a.startswith("--config=") for a in arguments)
+    if wants_help and arguments[-1] != "all" and not has_config:
+        print(_verb_help(verb))
+        return 0
+    if verb == "predict" and not has_config and not wants_help:
+        from videolit.commands import predict
+
+        return predict.main(arguments)
+    if wants_help and arguments[-1] == "all":
+        arguments = arguments[:-1]
+    from videolit.commands.trainer import run_verb
+
+    return run_verb(verb, resolve_configs(arguments))
+
+
+def config_folder() -> Path:
+    """Return where the configurations lie that come with videolit."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def config_names() -> list[str]:
+    """Return the names of the configurations that come with videolit, as ``action/folder_...``."""
+    folder = config_folder()
+    return sorted(
+        file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.yaml")
+    )
+
+
+def resolve_configs(arguments: Sequence[str]) -> list[str]:
+    """Replace names of shipped configurations by their files, after each ``--config``.
+
+    Raises:
+        InputError: If a name is neither a file nor a shipped configuration.
+    """
+    resolved: list[str] = []
+    for position, argument in enumerate(arguments):
+        before = arguments[position - 1] if position else ""
+        if before in ("-c", "--config"):
+            resolved.append(_config_file(argument))
+        elif argument.startswith("--config="):
+            resolved.append(f"--config={_config_file(argument.removeprefix('--config='))}")
+        else:
+            resolved.append(argument)
+    return resolved
+
+
+def _config_file(name: str) -> str:
+    if Path(name).is_file():
+        return name
+    shipped = config_folder() / f"{name.removesuffix('.yaml')}.yaml"
+    if shipped.is_file():
+        return str(shipped)
+    names = config_names()
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise InputError(
+        f"--config {name}: no such file, and no configuration of that name comes with videolit"
+        f"{hint}\nThere are: {', '.join(names)}"
+    )
+
+
+def _help() -> str:
+    commands = "\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items())
+    configs = "\n  ".join(config_names())
+    return HELP.format(version=__version__, commands=commands, configs=configs).rstrip()
+
+
+def _verb_help(verb: str) -> str:
+    what, ckpt, more, examples = WHAT[verb]
+    names = [name for name in config_names() if not name.startswith("trainer/")]
+    return VERB_HELP.format(
+        verb=verb,
+        what=what,
+        ckpt=ckpt,
+        more=more,
+        examples=examples,
+        configs=", ".join(names),
+    ).rstrip()

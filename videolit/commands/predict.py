@@ -1,0 +1,149 @@
+"""``videolit predict --ckpt_path best.ckpt FILES``: names and probabilities, no YAML needed."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from rich.console import Console
+from rich.table import Table
+
+from videolit.callbacks.predictions import PredictionWriter
+from videolit.data.action import ActionDataModule
+from videolit.data.reader import Decoder
+from videolit.tasks.checkpoint import load_task
+from videolit.types import ClipSpec, InputError
+
+# A table that fills the screen twice is no longer read; the files hold all rows.
+MOST_ROWS = 40
+
+
+def predict(
+    checkpoint: str | Path,
+    paths: str | Path | Sequence[str | Path],
+    *,
+    output: str | Path | None = None,
+    batch_size: int = 4,
+    num_workers: int | None = None,
+    decoder: Decoder = "auto",
+    accelerator: str = "auto",
+    trust: bool = False,
+    progress: bool = False,
+) -> list[dict[str, Any]]:
+    """Predict videos with a checkpoint alone.
+
+    Args:
+        checkpoint: A ``.ckpt`` file of videolit.
+        paths: Video files, folders of them, or lists (``.csv``, ``.jsonl``).
+        output: Folder for ``predictions.jsonl`` and ``predictions.csv``; None = no files.
+        batch_size: Videos at once.
+        num_workers: Loading processes; None = the free cores, but none for a handful of files.
+        decoder: See :class:`~videolit.data.reader.VideoReader`.
+        accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``.
+        trust: Also run model code from outside videolit that the checkpoint names.
+        progress: Show a progress bar.
+
+    Returns:
+        One row per video, in the order given: ``path``, ``status``, and ``label``, ``probability``
+        and ``probabilities`` (likeliest first) or ``error``.
+
+    Raises:
+        InputError: If the checkpoint cannot be used or there is nothing to predict.
+    """
+    task = load_task(checkpoint, trust=trust)
+    wanted = [paths] if isinstance(paths, str | Path) else list(paths)
+    data = ActionDataModule(
+        clip=task.clip_spec or ClipSpec(),
+        predict_paths=[str(path) for path in wanted],
+        batch_size=batch_size,
+        num_workers=num_workers,
+        decoder=decoder,
+    )
+    data.setup("predict")
+    if num_workers is None and len(data.manifest("predict")) <= 2 * batch_size:
+        data.num_workers = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        writer = PredictionWriter(folder=str(output or scratch), quiet=True)
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress,
+            callbacks=[writer],
+        )
+        trainer.predict(task, datamodule=data, return_predictions=False)
+    return writer.rows
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; 0 = all predicted, 1 = some files could not be read."""
+    parser = argparse.ArgumentParser(
+        prog="videolit predict",
+        description="Predict videos with a checkpoint: names and probabilities. No YAML needed.",
+        epilog="To predict the test split of a configuration instead: "
+        "videolit predict --config action/folder_r2plus1d --ckpt_path best.ckpt",
+    )
+    parser.add_argument("paths", nargs="+", help="video files, folders, or lists (.csv, .jsonl)")
+    parser.add_argument("--ckpt_path", required=True, help="a checkpoint that videolit wrote")
+    parser.add_argument("--output", default=None, help="folder for predictions.jsonl and .csv")
+    parser.add_argument("--top", type=int, default=3, help="classes per video in the table (3)")
+    parser.add_argument("--batch_size", type=int, default=4, help="videos at once (4)")
+    parser.add_argument("--num_workers", type=int, default=None, help="loading processes (auto)")
+    parser.add_argument(
+        "--decoder", default="auto", choices=["auto", "decord", "pyav", "torchcodec"]
+    )
+    parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, ... (auto)")
+    parser.add_argument(
+        "--trust", action="store_true", help="run model code from outside videolit, if it names any"
+    )
+    options = parser.parse_args(argv)
+    if options.top < 1:
+        raise InputError(f"--top must be at least 1, got {options.top}")
+    rows = predict(
+        options.ckpt_path,
+        options.paths,
+        output=options.output,
+        batch_size=options.batch_size,
+        num_workers=options.num_workers,
+        decoder=options.decoder,
+        accelerator=options.accelerator,
+        trust=options.trust,
+        progress=Console().is_terminal,
+    )
+    print_predictions(rows, top=options.top)
+    if options.output is not None:
+        print(f"Written to {Path(options.output) / 'predictions.jsonl'} and predictions.csv")
+    return 1 if any(row["status"] == "error" for row in rows) else 0
+
+
+def print_predictions(rows: Sequence[dict[str, Any]], *, top: int = 3) -> None:
+    """Print rows as a table: file, likeliest class with a bar, the next ones, or the error."""
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("prediction")
+    table.add_column("probability", justify="right")
+    table.add_column("")
+    if top > 1:
+        table.add_column("next")
+    for row in rows[:MOST_ROWS]:
+        if row["status"] == "error":
+            table.add_row(row["path"], "[red]error[/red]", "", "", row["error"])
+            continue
+        ranked = list(row["probabilities"].items())
+        name, share = ranked[0]
+        others = ", ".join(f"{other} {value:.2f}" for other, value in ranked[1:top])
+        bar = "█" * round(share * 10) + "·" * (10 - round(share * 10))
+        table.add_row(row["path"], name, f"{share:.3f}", bar, *([others] if top > 1 else []))
+    console.print(table)
+    if len(rows) > MOST_ROWS:
+        console.print(f"… and {len(rows) - MOST_ROWS} more; --output FOLDER keeps them all")
+    bad = sum(row["status"] == "error" for row in rows)
+    if bad:
+        console.print(f"{bad} of {len(rows)} files could not be read.")

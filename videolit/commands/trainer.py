@@ -1,0 +1,222 @@
+"""The Trainer verbs: fit, validate, test, predict, through LightningCLI."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import jsonargparse
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+import videolit.data.action
+import videolit.data.transforms
+import videolit.encoders
+import videolit.tasks
+import videolit.temporal  # noqa: F401 - imported so that short names of its classes are found
+from videolit.callbacks import (
+    ChanceWarning,
+    EvaluationCard,
+    PredictionWriter,
+    TemporalAudit,
+    TestReport,
+)
+from videolit.tasks.base import VideoTask
+from videolit.types import InputError
+
+# What a configuration may name without --trust: whatever it imports runs.
+ALLOWED_IMPORTS = ["videolit", "lightning.pytorch", "torch.optim"]
+
+
+class PlainParser(LightningArgumentParser):
+    """Lightning's parser, whose errors say what is wrong and not how it was looked for."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what a user can act on.
+
+        Raises:
+            InputError: Always.
+        """
+        raise plain_error(message, ex)
+
+
+class VideolitCLI(LightningCLI):
+    """LightningCLI with videolit's callbacks and what a user wants to read at the end."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options beside model, data and trainer."""
+        parser.add_argument(
+            "--audit",
+            action="store_true",
+            help="test again on frozen, shuffled and reversed clips (test only)",
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Log to CSV and TensorBoard, in a folder of this run, unless the user chose loggers."""
+        trainer = self.config[self.subcommand].trainer
+        if trainer.logger in (None, True):
+            configs = self.config[self.subcommand].config or []
+            name = Path(str(configs[0])).stem if configs else "run"
+            folder = Path(trainer.default_root_dir or "runs") / name
+            place = {
+                "save_dir": str(folder.parent),
+                "name": name,
+                "version": next_run(folder, self.subcommand),
+            }
+            trainer.logger = [
+                jsonargparse.Namespace(
+                    class_path=f"lightning.pytorch.loggers.{kind}",
+                    init_args=jsonargparse.Namespace(place),
+                )
+                for kind in ("CSVLogger", "TensorBoardLogger")
+            ]
+
+    def before_test(self) -> None:
+        """Attach the temporal audit where it is asked for."""
+        if self.config[self.subcommand].audit:
+            # Before the report, which shows its result.
+            self.trainer.callbacks.insert(0, TemporalAudit())
+
+    def after_fit(self) -> None:
+        """Say where the best checkpoint is and what to do with it."""
+        keeper = self.trainer.checkpoint_callback
+        if not isinstance(keeper, ModelCheckpoint) or not keeper.best_model_path:
+            return
+        if self.trainer.is_global_zero:
+            score = keeper.best_model_score
+            value = f" ({keeper.monitor} {float(score):.3f})" if score is not None else ""
+            print(
+                f"\nBest checkpoint{value}: {keeper.best_model_path}\n"
+                f"Use it:   videolit predict --ckpt_path {keeper.best_model_path} FILES\n"
+                f"Test it:  videolit test --config ... --ckpt_path {keeper.best_model_path} --audit"
+            )
+
+
+def plain_error(message: str, problem: BaseException | None) -> InputError:
+    """Turn an error of the parser into a message for users.
+
+    Args:
+        message: What the parser says: a tree of all types that it tried.
+        problem: The exception behind it; if videolit raised the first cause, that is the message.
+    """
+    cause = problem
+    while cause is not None:
+        if isinstance(cause, InputError):
+            return cause
+        cause = cause.__cause__
+    lines = []
+    for line in message.splitlines():
+        text = re.sub(r"^\s*-?\s*", "", line).strip()
+        text = re.sub(r"Problem with given class_path '([\w.]+)':", r"\1:", text)
+        text = re.sub(r"^Parser key \"([\w.]+)\":", r"\1:", text)
+        noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class")
+        if text and not text.startswith(noise):
+            lines.append(text)
+    hint = "`videolit fit --help` shows the options used most, `--help all` lists all."
+    return InputError("\n  ".join([" ".join(lines[:1]), *lines[1:], hint]))
+
+
+def next_run(folder: Path, verb: str) -> str:
+    """Return the name of a new run: ``fit_0``, ``fit_1``, ..."""
+    taken = [
+        int(number)
+        for path in folder.glob(f"{verb}_*")
+        if (number := path.name.removeprefix(f"{verb}_")).isdecimal()
+    ]
+    return f"{verb}_{max(taken, default=-1) + 1}"
+
+
+def run_verb(verb: str, arguments: Sequence[str]) -> int:
+    """Run a Trainer verb.
+
+    Args:
+        verb: ``fit``, ``validate``, ``test`` or ``predict``.
+        arguments: The rest of the command line, with configurations as files.
+
+    Returns:
+        Exit code 0.
+    """
+    rest = [argument for argument in arguments if argument != "--trust"]
+    if len(rest) == len(arguments):
+        jsonargparse.set_parsing_settings(
+            import_path_denylist=["*"], import_path_allowlist=ALLOWED_IMPORTS
+        )
+    _quieten()
+    try:
+        _start(verb, rest)
+    except ValueError as problem:
+        # An object that its class refuses arrives as an error of the parser.
+        if "Union subtypes" in str(problem):
+            raise plain_error(str(problem), problem) from problem
+        raise
+    return 0
+
+
+def _start(verb: str, arguments: Sequence[str]) -> None:
+    """Parse the command line, build everything and run."""
+    VideolitCLI(
+        VideoTask,
+        pl.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={
+            "callbacks": [
+                ChanceWarning(),
+                EvaluationCard(),
+                TestReport(),
+                PredictionWriter(),
+                RunProgress(),
+            ],
+            "plugins": {"class_path": "videolit.callbacks.AtomicCheckpointIO"},
+        },
+        args=[verb, *arguments],
+        parser_class=PlainParser,
+    )
+
+
+class RunProgress(RichProgressBar):
+    """Lightning's bar without the number of the run, which is no metric."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what the bar shows beside the progress."""
+        items = super().get_metrics(trainer, pl_module)
+        items.pop("v_num", None)
+        return items
+
+
+def _quieten() -> None:
+    """Hide what Lightning says about choices that videolit makes on purpose, and its adverts."""
+    for message in (
+        # Tests and the demo call the command line from Python.
+        r"LightningCLI's args parameter is intended",
+        # The sampler shares out samples itself and marks repeats.
+        r".*Using `DistributedSampler` with the dataloaders",
+        # Frozen encoders stay in evaluation mode.
+        r".*module\(s\) in eval mode at the start of training",
+        # videolit chooses the number by the free cores, at most 8.
+        r".*does not have many workers",
+        # Small data sets have few batches.
+        r".*The number of training batches .* is smaller than the logging interval",
+        r".*Checkpoint directory .* exists and is not empty",
+        r".*Experiment logs directory .* exists and is not empty",
+        # Metrics are synchronised by torchmetrics.
+        r".*It is recommended to use `self.log\(.*sync_dist=True\)`",
+        # Lightning 2.6 with torch 2.14.
+        r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Leave out tips for other products."""
+    return "Tip:" not in record.getMessage()

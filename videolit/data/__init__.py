@@ -1,0 +1,1 @@
+"""Video files, data sets and the DataModules that turn them into batches."""

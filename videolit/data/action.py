@@ -1,0 +1,270 @@
+"""The DataModule of action recognition: a user's own videos, one label each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader
+
+from videolit.data.clips import ClipDataset, Sample, collate, refuse_unreadable
+from videolit.data.index import IndexCache
+from videolit.data.listing import list_videos, read_manifest
+from videolit.data.manifest import Manifest
+from videolit.data.reader import Decoder
+from videolit.data.sampler import ClipSampler
+from videolit.data.split import Splits, split_manifest
+from videolit.data.transforms import ClipTransform, mirror_labels
+from videolit.types import ClipSpec, InputError, VideoBatch
+
+Split = Literal["train", "val", "test", "predict"]
+
+
+class ActionDataModule(pl.LightningDataModule):
+    """Clips of labelled videos, in folders named by class or listed in a CSV or JSONL file.
+
+    Three layouts of ``root`` are read::
+
+        root/<class>/*.mp4                       split by val_fraction and test_fraction, seeded
+        root/{train,val,test}/<class>/*.mp4      as given; a missing val is split off train
+        root.csv or .jsonl                       columns path,label[,start,end,split,group]
+
+    Args:
+        root: The folder or the list. May be left out when only ``predict_paths`` are predicted.
+        clip: Frames and geometry; see :class:`~videolit.types.ClipSpec`. Training draws frames and
+            crops at random, validation uses one view, test and predict all views and crops.
+        train_transform: Augmentation of training; None = :class:`ClipTransform`'s defaults.
+        mirror_pairs: Classes that are each other's mirror image, ``{name: name}``, where their
+            names do not say so by left and right.
+        batch_size: Clips of a training batch, per process.
+        eval_batch_size: Videos of an evaluation batch, per process; None = ``batch_size``.
+        num_workers: Loading processes per training process; None = the free cores, at most 8.
+        decoder: ``auto`` takes the fastest decoder that is verified to be right on the file.
+        class_names: Names in label order; None = sorted.
+        group_pattern: Regular expression on a file's path below ``root``; its first group names
+            what must stay in one split, such as a person or a source video.
+        val_groups: Groups of the validation split.
+        test_groups: Groups of the test split, as in leave-one-person-out.
+        val_fraction: Share of the validation split where the data does not name one.
+        test_fraction: Share of the test split where the data does not name one.
+        allow_group_overlap: Accept splits of the data that share groups, as some published ones do.
+        allow_outside_root: Accept paths of a list that lie outside its folder.
+        predict_paths: Files and folders to predict; None = the test split.
+        seed: Decides splits, order and all chance of sampling and augmentation.
+    """
+
+    def __init__(
+        self,
+        root: str | None = None,
+        *,
+        clip: ClipSpec = ClipSpec(),  # noqa: B008 - frozen
+        train_transform: ClipTransform | None = None,
+        mirror_pairs: dict[str, str] | None = None,
+        batch_size: int = 8,
+        eval_batch_size: int | None = None,
+        num_workers: int | None = None,
+        decoder: Decoder = "auto",
+        class_names: list[str] | None = None,
+        group_pattern: str | None = None,
+        val_groups: list[str] | None = None,
+        test_groups: list[str] | None = None,
+        val_fraction: float = 0.15,
+        test_fraction: float = 0.15,
+        allow_group_overlap: bool = False,
+        allow_outside_root: bool = False,
+        predict_paths: list[str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.root = root
+        self.clip = clip
+        self.train_transform = train_transform
+        self.mirror_pairs = mirror_pairs
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.num_workers = num_workers
+        self.decoder: Decoder = decoder
+        self.requested_class_names = class_names
+        self.group_pattern = group_pattern
+        self.val_groups = val_groups
+        self.test_groups = test_groups
+        self.val_fraction = val_fraction
+        self.test_fraction = test_fraction
+        self.allow_group_overlap = allow_group_overlap
+        self.allow_outside_root = allow_outside_root
+        self.predict_paths = predict_paths
+        self.seed = seed
+        self._splits: Splits | None = None
+        self._predicted: Manifest | None = None
+
+    # What the task asks for.
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes, in label order; empty when unlabelled files are predicted."""
+        return self._splits.train.class_names if self._splits is not None else ()
+
+    @property
+    def class_counts(self) -> Sequence[int]:
+        """Training samples of each class."""
+        return self._splits.train.class_counts().tolist() if self._splits is not None else ()
+
+    @property
+    def clip_spec(self) -> ClipSpec:
+        """The preprocessing of test and use."""
+        return self.clip
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read and check the list of samples; no video is opened."""
+        if stage == "predict" and self.predict_paths is not None:
+            self._predicted = list_videos(
+                self.predict_paths, allow_outside_root=self.allow_outside_root
+            )
+            return
+        if self._splits is None:
+            self._splits = self._read_splits()
+        needed: dict[str | None, tuple[Split, ...]] = {
+            "fit": ("train", "val"),
+            "validate": ("val",),
+            "test": ("test",),
+            "predict": ("test",),
+        }
+        self._splits.require(*needed.get(stage, ()))
+        if stage == "predict":
+            self._predicted = self._splits.test
+
+    def manifest(self, split: Split) -> Manifest:
+        """Return the samples of a split, after :meth:`setup`."""
+        if split == "predict":
+            if self._predicted is None:
+                raise InputError("call setup('predict') before asking for what is predicted")
+            return self._predicted
+        if self._splits is None:
+            raise InputError("call setup() before asking for the samples of a split")
+        chosen: Manifest = getattr(self._splits, split)
+        return chosen
+
+    def dataset(self, split: Split) -> ClipDataset:
+        """Return the clips of a split, after :meth:`setup`: random in training, fixed otherwise."""
+        manifest = self.manifest(split)
+        spec = self.clip
+        if split in ("train", "val"):
+            # Validation runs every epoch: one view is enough to follow and to choose a model.
+            spec = ClipSpec.from_dict({**spec.to_dict(), "num_views": 1, "num_crops": 1})
+        transform = mirrored = None
+        if split == "train":
+            transform = self.train_transform or ClipTransform()
+            mirrored = mirror_labels(manifest.class_names, self.mirror_pairs)
+        return ClipDataset(
+            manifest,
+            spec,
+            transform=transform,
+            mirrored=mirrored,
+            seed=self.seed,
+            decoder=self.decoder,
+            # Files given once to predict leave nothing behind on the user's disk.
+            cache=IndexCache(None) if self.root is None else None,
+        )
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return shuffled, augmented clips."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Return one fixed view of each video."""
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Return all views of each video."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> DataLoader[Sample]:
+        """Return all views of each video, in input order."""
+        return self._loader("predict")
+
+    def on_before_batch_transfer(self, batch: VideoBatch, dataloader_idx: int) -> VideoBatch:
+        """Refuse files that cannot be read; only predict goes on, with an error row for each."""
+        predicting = self.trainer is not None and self.trainer.predicting
+        if not predicting:
+            refuse_unreadable(batch, self.root or "DATA")
+        return batch
+
+    def describe(self, split: Split) -> dict[str, Any]:
+        """Return what an evaluation must say about its data, as JSON types."""
+        manifest = self.manifest(split)
+        return {
+            "data": Path(self.root).name if self.root is not None else "files",
+            "split": split,
+            "split_hash": manifest.hash(),
+            "num_samples": len(manifest),
+            "num_classes": len(manifest.class_names),
+            "decoder": self.decoder,
+            "clip": self.clip.to_dict(),
+            "protocol": self.clip.describe(),
+        }
+
+    def _read_splits(self) -> Splits:
+        if self.root is None:
+            raise InputError(
+                "no data: give the folder or list of your videos, as in `--data.root my_videos`"
+            )
+        manifest = read_manifest(
+            self.root,
+            class_names=self.requested_class_names,
+            group_pattern=self.group_pattern,
+            allow_outside_root=self.allow_outside_root,
+        )
+        return split_manifest(
+            manifest,
+            val_fraction=self.val_fraction,
+            test_fraction=self.test_fraction,
+            seed=self.seed,
+            val_groups=self.val_groups,
+            test_groups=self.test_groups,
+            allow_group_overlap=self.allow_group_overlap,
+        )
+
+    def _loader(self, split: Split) -> DataLoader[Sample]:
+        dataset = self.dataset(split)
+        trainer = self.trainer
+        training = split == "train"
+        sampler = ClipSampler(
+            len(dataset),
+            num_replicas=trainer.world_size if trainer is not None else 1,
+            rank=trainer.global_rank if trainer is not None else 0,
+            shuffle=training,
+            seed=self.seed,
+        )
+        workers = self._worker_count()
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size if training else self.eval_batch_size or self.batch_size,
+            sampler=sampler,
+            num_workers=workers,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=workers > 0 and split in ("train", "val"),
+            worker_init_fn=_start_worker,
+            # Without it the loader draws from the global generator, and the model's chance would
+            # depend on how often data was loaded.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _worker_count(self) -> int:
+        if self.num_workers is not None:
+            return self.num_workers
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        if self.trainer is not None:
+            processes = max(processes, self.trainer.num_devices)
+        return min(max((cores or 1) // processes, 1), 8)
+
+
+def _start_worker(worker: int) -> None:
+    """Keep a worker to one thread: parallelism comes from the number of workers."""
+    cv2.setNumThreads(0)

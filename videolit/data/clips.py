@@ -1,0 +1,224 @@
+"""Clips of a manifest's videos as samples of a map-style data set, and their batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NotRequired, TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from videolit.data.index import IndexCache
+from videolit.data.manifest import Manifest
+from videolit.data.reader import Decoder, VideoReader
+from videolit.data.sampler import SampleKey
+from videolit.data.transforms import ClipTransform, eval_crops
+from videolit.ops.sampling import FrameChoice, choose_frames
+from videolit.types import ClipSpec, InputError, VideoBatch, VideoError
+
+
+class Sample(TypedDict):
+    """One sample: the batch's entries without their first dimension."""
+
+    video: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    label: NotRequired[int]
+    index: int
+    counts: bool
+    video_id: str
+    error: str
+
+
+class ClipDataset(Dataset[Sample]):
+    """The clips of a manifest.
+
+    A sample depends on its key and the seed alone: the process or worker that makes it, and what it
+    made before, do not matter. A video that cannot be read gives a sample that says why in
+    ``error``; the DataModule decides what follows.
+
+    Args:
+        manifest: The samples.
+        spec: Frames and geometry.
+        transform: Augmentation of training; None = the crops of test and use.
+        mirrored: int64 ``(K,)``, the label of each class's mirror image, -1 where there is none.
+        seed: Decides all chance together with the key.
+        decoder: See :class:`~videolit.data.reader.VideoReader`.
+        cache: Where verified file records are kept; None = on disk.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        spec: ClipSpec,
+        *,
+        transform: ClipTransform | None = None,
+        mirrored: NDArray[np.int64] | None = None,
+        seed: int = 0,
+        decoder: Decoder = "auto",
+        cache: IndexCache | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.spec = spec
+        self.transform = transform
+        self.mirrored = mirrored
+        self.seed = seed
+        self.decoder: Decoder = decoder
+        self.cache = cache
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.manifest)
+
+    def __getitem__(self, key: SampleKey | int) -> Sample:
+        """Make the sample of a key; a plain index stands for its first epoch."""
+        if isinstance(key, int):
+            # From a user, or from Lightning's own sampler when it overfits a few batches.
+            key = SampleKey(0, key, True)
+        label = int(self.manifest.labels[key.index])
+        error = ""
+        try:
+            if self.transform is None:
+                video, mask = self._views(key.index)
+            else:
+                video, mask, label = self._augmented(key, label)
+        except (VideoError, InputError) as problem:
+            error = problem.reason if isinstance(problem, VideoError) else str(problem)
+            video, mask = self._blank()
+        sample: Sample = {
+            "video": video,
+            "mask": mask,
+            "index": key.index,
+            "counts": key.counts and not error,
+            "video_id": self.manifest.video_id(key.index),
+            "error": error,
+        }
+        if label >= 0:
+            sample["label"] = label
+        return sample
+
+    def _augmented(
+        self, key: SampleKey, label: int
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
+        """Return one random clip ``(T, H, W, 3)``, its mask and its label."""
+        assert self.transform is not None
+        generator = np.random.Generator(np.random.PCG64([self.seed, key.epoch, key.index]))
+        with self._open(key.index) as reader:
+            part = self._part(key.index, reader)
+            choice = choose_frames(reader.timestamps[part], self.spec, generator=generator)
+            frames = _read(reader, [choice], part)[0]
+        clip, mirrored = self.transform(frames, self.spec.size, generator)
+        if mirrored and self.mirrored is not None and label >= 0:
+            partner = int(self.mirrored[label])
+            if partner < 0:
+                # The mirror image shows a class that does not exist: undo it.
+                clip = clip[:, :, ::-1]
+            else:
+                label = partner
+        return clip, choice.real, label
+
+    def _views(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return the fixed views ``(V, T, H, W, 3)``, or ``(T, H, W, 3)`` for one, and masks."""
+        spec = self.spec
+        with self._open(index) as reader:
+            part = self._part(index, reader)
+            choices = [
+                choose_frames(reader.timestamps[part], spec, view=view, num_views=spec.num_views)
+                for view in range(spec.num_views)
+            ]
+            clips = _read(reader, choices, part)
+        crops = np.concatenate([eval_crops(clip, spec) for clip in clips])
+        masks = np.repeat(np.stack([choice.real for choice in choices]), spec.num_crops, axis=0)
+        return (crops[0], masks[0]) if len(crops) == 1 else (crops, masks)
+
+    def _open(self, index: int) -> VideoReader:
+        """Open the video of a sample."""
+        return VideoReader(self.manifest.path(index), self.decoder, cache=self.cache)
+
+    def _part(self, index: int, reader: VideoReader) -> NDArray[np.int64]:
+        """Return the frame numbers of the labelled part: start <= time < end."""
+        start, end = float(self.manifest.start[index]), float(self.manifest.end[index])
+        if np.isnan(start) and np.isnan(end):
+            return np.arange(reader.num_frames, dtype=np.int64)
+        inside = np.ones(reader.num_frames, bool)
+        if not np.isnan(start):
+            inside &= reader.timestamps >= start
+        if not np.isnan(end):
+            inside &= reader.timestamps < end
+        if not inside.any():
+            last = reader.timestamps[-1]
+            raise VideoError(
+                self.manifest.path(index),
+                f"no frame between {start:g} s and {end:g} s; the last begins at {last:.2f} s",
+            )
+        return np.flatnonzero(inside)
+
+    def _blank(self) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """Return black frames in the shape of a sample, for a video that cannot be read."""
+        spec = self.spec
+        frames = 1 if spec.sampling == "whole" else spec.num_frames
+        views = 1 if self.transform is not None else spec.num_views * spec.num_crops
+        shape = (frames, spec.size, spec.size, 3)
+        if views > 1:
+            shape = (views, *shape)
+        return np.zeros(shape, np.uint8), np.ones(shape[:-3], bool)
+
+
+def _read(
+    reader: VideoReader, choices: Sequence[FrameChoice], part: NDArray[np.int64]
+) -> list[NDArray[np.uint8]]:
+    """Read the frames of several clips in one pass; a frame that is shared is decoded once."""
+    wanted = [part[choice.indices] for choice in choices]
+    unique, places = np.unique(np.concatenate(wanted), return_inverse=True)
+    frames = reader.read(unique)
+    splits = np.cumsum([len(indices) for indices in wanted])[:-1]
+    return [frames[place] for place in np.split(places, splits)]
+
+
+def collate(samples: Sequence[Sample]) -> VideoBatch:
+    """Stack samples to a batch; shorter clips are padded with black, masked frames.
+
+    Returns:
+        The batch; ``video`` is contiguous ``(B, [V,] T, C, H, W)`` uint8. ``label`` is left out
+        when a sample has none.
+    """
+    length = max(sample["mask"].shape[-1] for sample in samples)
+    first = samples[0]["video"]
+    *views, _, height, width, channels = first.shape
+    video = torch.zeros((len(samples), *views, length, channels, height, width), dtype=torch.uint8)
+    mask = torch.zeros((len(samples), *views, length), dtype=torch.bool)
+    for row, sample in enumerate(samples):
+        frames = sample["mask"].shape[-1]
+        # The one copy of the pixels: from frames-last NumPy into the batch.
+        pixels = torch.from_numpy(np.ascontiguousarray(sample["video"]))
+        video[row, ..., :frames, :, :, :] = pixels.movedim(-1, -3)
+        mask[row, ..., :frames] = torch.from_numpy(sample["mask"])
+    batch: VideoBatch = {
+        "video": video,
+        "mask": mask,
+        "index": torch.tensor([sample["index"] for sample in samples]),
+        "sample_mask": torch.tensor([sample["counts"] for sample in samples]),
+        "video_id": [sample["video_id"] for sample in samples],
+        "error": [sample["error"] for sample in samples],
+    }
+    labels: list[int] = [sample["label"] for sample in samples if "label" in sample]
+    if len(labels) == len(samples):
+        batch["label"] = torch.tensor(labels)
+    return batch
+
+
+def refuse_unreadable(batch: VideoBatch, root: str) -> None:
+    """Raise if a sample of the batch could not be read.
+
+    Raises:
+        InputError: Names each file and its reason, and what to do.
+    """
+    bad = [(name, why) for name, why in zip(batch["video_id"], batch["error"], strict=True) if why]
+    if bad:
+        lines = "\n".join(f"  {name}: {why}" for name, why in bad)
+        raise InputError(
+            f"{len(bad)} video file(s) of the data cannot be read:\n{lines}\n"
+            f"Repair them or take them out of the data; `videolit check {root}` finds all such "
+            "files before training."
+        )

@@ -1,0 +1,17 @@
+"""Metrics that torchmetrics lacks, each beside its pure function."""
+
+from videolit.metrics.classification import (
+    MeanClassAccuracy,
+    SampleScores,
+    bootstrap_interval,
+    majority_accuracy,
+    mean_class_accuracy,
+)
+
+__all__ = [
+    "MeanClassAccuracy",
+    "SampleScores",
+    "bootstrap_interval",
+    "majority_accuracy",
+    "mean_class_accuracy",
+]

@@ -1,0 +1,21 @@
+"""Figures for notebooks, commands and reports, and the report page itself."""
+
+from videolit.plots.clips import ClipLabel, augmentation_grid, clip_grid, clip_strip
+from videolit.plots.confusion import confusion_figure, confusion_table, per_class_table
+from videolit.plots.curves import read_history, training_curves
+from videolit.plots.report import Report
+from videolit.plots.theme import save_figure
+
+__all__ = [
+    "ClipLabel",
+    "Report",
+    "augmentation_grid",
+    "clip_grid",
+    "clip_strip",
+    "confusion_figure",
+    "confusion_table",
+    "per_class_table",
+    "read_history",
+    "save_figure",
+    "training_curves",
+]

@@ -1,0 +1,349 @@
+"""Action recognition: one label per clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypedDict, cast
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from videolit.encoders import VideoEncoder
+from videolit.metrics import MeanClassAccuracy, SampleScores
+from videolit.ops.mixing import mixup
+from videolit.tasks.base import Schedule, VideoTask
+from videolit.tasks.checkpoint import read_record
+from videolit.temporal import MeanPool, TemporalModel
+from videolit.types import ClassSource, InputError, VideoBatch
+
+
+class ActionPrediction(TypedDict):
+    """What :meth:`ActionTask.predict_step` returns for a batch.
+
+    Attributes:
+        index: int64 ``(B,)``.
+        scores: float32 ``(B, K)``, probabilities, on the CPU.
+        sample_mask: bool ``(B,)``; False = repeats another sample or could not be read.
+        video_id: the files.
+        error: why a file could not be read, ``""`` when it could.
+        label: int64 ``(B,)`` where the data knows it.
+    """
+
+    index: Tensor
+    scores: Tensor
+    sample_mask: Tensor
+    video_id: list[str]
+    error: list[str]
+    label: Tensor | None
+
+
+class ActionTask(VideoTask):
+    """Recognise the action of a clip: encoder, temporal model, one linear layer, cross-entropy.
+
+    The head is built for the data's class names when training starts, or for those of the
+    checkpoint. A checkpoint keeps its own label order: data that names the same classes in another
+    order is understood.
+
+    Args:
+        encoder: Clips to feature sequences.
+        temporal: Called with the encoder's ``num_features``, returns the temporal model.
+        class_names: Names in label order; None = the DataModule's.
+        dropout: Probability of dropping a feature before the head.
+        label_smoothing: Share of each label that is spread over all classes.
+        class_weights: Weights of the classes in the loss: ``"balanced"`` = inversely proportional
+            to their training samples, with mean 1; or a list; None = all equal.
+        mixup: Blend clips and labels with a share drawn from Beta(mixup, mixup); 0 = off.
+        clips_per_step: Most clips at once when a video has several views.
+        optimizer: Called with the parameters; None = AdamW.
+        encoder_lr: Learning rate of the encoder; None = the optimizer's.
+        schedule: ``"cosine"`` or ``"constant"``.
+        warmup: Share of all steps with a rising learning rate.
+        freeze_encoder: Train temporal model and head only.
+        compile_model: Use ``torch.compile``.
+    """
+
+    def __init__(
+        self,
+        encoder: VideoEncoder,
+        temporal: Callable[[int], TemporalModel] = MeanPool,
+        *,
+        class_names: list[str] | None = None,
+        dropout: float = 0.0,
+        label_smoothing: float = 0.0,
+        class_weights: Literal["balanced"] | list[float] | None = None,
+        mixup: float = 0.0,
+        clips_per_step: int = 32,
+        optimizer: OptimizerCallable | None = None,
+        encoder_lr: float | None = None,
+        schedule: Schedule = "cosine",
+        warmup: float = 0.05,
+        freeze_encoder: bool = False,
+        compile_model: bool = False,
+    ) -> None:
+        super().__init__(
+            encoder,
+            temporal,
+            optimizer=optimizer,
+            encoder_lr=encoder_lr,
+            schedule=schedule,
+            warmup=warmup,
+            freeze_encoder=freeze_encoder,
+            compile_model=compile_model,
+        )
+        if clips_per_step < 1:
+            raise InputError(f"clips_per_step must be at least 1, got {clips_per_step}")
+        if mixup < 0:
+            raise InputError(f"mixup must be at least 0, got {mixup}")
+        self.class_names = list(class_names) if class_names else None
+        self.dropout = dropout
+        self.label_smoothing = label_smoothing
+        self.class_weights = class_weights
+        self.mixup = mixup
+        self.clips_per_step = clips_per_step
+        self.head: nn.Linear | None = None
+        # The data's labels in this task's order, and the classes' weights in the loss.
+        self.label_map: Tensor | None
+        self.loss_weights: Tensor | None
+        self.register_buffer("label_map", None, persistent=False)
+        self.register_buffer("loss_weights", None, persistent=False)
+        self._source: ClassSource | None = None
+
+    # Building: class names decide the head.
+
+    def setup(self, stage: str) -> None:
+        """Meet the data: adopt its class names, or understand them in this task's order.
+
+        Raises:
+            InputError: If no one knows the classes, or the data has some that the task has not.
+        """
+        source = cast("ClassSource | None", getattr(self.trainer, "datamodule", None))
+        self._source = source if source is not None and len(source.class_names) > 0 else None
+        if self._source is not None:
+            self._meet(self._source)
+        elif self.class_names is None:
+            raise InputError(
+                "the classes are unknown: give the Trainer a DataModule, or the task class_names"
+            )
+        if stage == "fit" and self._source is not None:
+            self.clip_spec = self._source.clip_spec
+            self.loss_weights = self._weights_of(self._counts())
+
+    def configure_model(self) -> None:
+        """Build head and metrics for the class names, unless a checkpoint has built them."""
+        assert self.class_names is not None
+        self._build(len(self.class_names))
+        super().configure_model()
+
+    def restore(self, record: dict[str, Any]) -> None:
+        """Take over the clip settings of a checkpoint and build the head for its classes."""
+        super().restore(record)
+        assert self.class_names is not None
+        self._build(len(self.class_names))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adopt the checkpoint's classes in their order, and map the data's labels to it.
+
+        Raises:
+            InputError: If the model differs, or the data has classes that the checkpoint has not.
+        """
+        super().on_load_checkpoint(checkpoint)
+        self.class_names = read_record(checkpoint, "the checkpoint")["task"]["init_args"][
+            "class_names"
+        ]
+        self._build(len(self.class_names))
+        if self._source is not None:
+            self._meet(self._source)
+            if self.loss_weights is not None:
+                self.loss_weights = self._weights_of(self._counts())
+
+    def _build(self, num_classes: int) -> None:
+        """Make head and metrics for K classes; those that fit are kept."""
+        if self.head is not None and self.head.out_features == num_classes:
+            return
+        self.head = nn.Linear(self.temporal.num_features, num_classes).to(self.device)
+        scores: dict[str, Metric | MetricCollection] = {
+            "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
+            "mean_class_accuracy": MeanClassAccuracy(num_classes),
+        }
+        if num_classes > 5:
+            scores["top5_accuracy"] = MulticlassAccuracy(
+                num_classes, top_k=5, average="micro", validate_args=False
+            )
+        majority = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
+        # Each split has metrics of its own: none is reset by another's run.
+        self.metrics = nn.ModuleDict()
+        for split in ("val", "test"):
+            self.metrics[f"{split}_scores"] = MetricCollection(scores).clone(prefix=f"{split}/")
+            self.metrics[f"{split}_loss"] = MeanMetric()
+            self.metrics[f"{split}_majority"] = majority.clone()
+        self.metrics["test_samples"] = SampleScores(num_classes)
+        self.metrics.to(self.device)
+
+    def _meet(self, source: ClassSource) -> None:
+        """Bring the data's classes and this task's together."""
+        names = list(source.class_names)
+        if self.class_names is None:
+            self.class_names = names
+        known = {name: label for label, name in enumerate(self.class_names)}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            missing = [name for name in self.class_names if name not in set(names)]
+            raise InputError(
+                f"the data has classes that the model was not trained for: {', '.join(unknown)}"
+                + (f"; the model has {', '.join(missing)} instead" if missing else "")
+                + ". Use the data's class names of training, or train again"
+            )
+        order = [known[name] for name in names]
+        identity = order == list(range(len(self.class_names)))
+        self.label_map = None if identity else torch.tensor(order, device=self.device)
+
+    def _counts(self) -> list[int]:
+        """Return the training samples of each class, in this task's order."""
+        assert self._source is not None
+        assert self.class_names is not None
+        counts = dict(zip(self._source.class_names, self._source.class_counts, strict=True))
+        return [counts.get(name, 0) for name in self.class_names]
+
+    def _weights_of(self, counts: Sequence[int]) -> Tensor | None:
+        """Return the classes' weights in the loss, float ``(K,)``."""
+        if self.class_weights is None:
+            return None
+        if self.class_weights == "balanced":
+            inverse = 1 / torch.tensor(counts, dtype=torch.float32).clamp(min=1)
+            return (inverse / inverse.mean()).to(self.device)
+        if len(self.class_weights) != len(counts):
+            raise InputError(
+                f"class_weights has {len(self.class_weights)} numbers for {len(counts)} classes: "
+                f"give one each, in the order {', '.join(self.class_names or ())}"
+            )
+        return torch.tensor(self.class_weights, dtype=torch.float32, device=self.device)
+
+    # Computing.
+
+    def forward(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the class logits of clips.
+
+        Args:
+            video: ``(B, T, C, H, W)``.
+            mask: bool ``(B, T)``; None = all frames are real.
+
+        Returns:
+            float ``(B, K)``.
+        """
+        assert self.head is not None, "the Trainer or load_task builds the head"
+        features = nn.functional.dropout(self.encode(video, mask), self.dropout, self.training)
+        logits: Tensor = self.head(features)
+        return logits
+
+    def probabilities(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return class probabilities, averaged over the views of each video.
+
+        Args:
+            video: ``(B, T, C, H, W)`` or ``(B, V, T, C, H, W)``; views are computed in chunks of
+                ``clips_per_step`` clips.
+            mask: bool ``(B, T)`` or ``(B, V, T)``.
+
+        Returns:
+            float32 ``(B, K)``; rows sum to 1.
+        """
+        if video.ndim == 5:
+            return self._softmax(video, mask)
+        clips = video.flatten(0, 1).split(self.clips_per_step)
+        masks: Sequence[Tensor | None] = [None] * len(clips)
+        if mask is not None:
+            masks = mask.flatten(0, 1).split(self.clips_per_step)
+        scores = torch.cat([self._softmax(c, m) for c, m in zip(clips, masks, strict=True)])
+        return scores.unflatten(0, video.shape[:2]).mean(1)
+
+    def training_step(self, batch: VideoBatch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        video, mask, label = batch["video"], batch["mask"], self.labels(batch)
+        target = label
+        if self.mixup > 0:
+            assert self.class_names is not None
+            share = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
+            partner = torch.randperm(len(label), device=label.device)
+            video, target = mixup(video, label, len(self.class_names), share, partner)
+            # A frame is real where either of the two blended ones is.
+            mask = mask | mask[partner]
+        logits = self(video, mask).float()
+        loss = nn.functional.cross_entropy(
+            logits, target, weight=self.loss_weights, label_smoothing=self.label_smoothing
+        )
+        size = len(label)
+        self.log("train/loss_step", loss, prog_bar=True, batch_size=size)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        if self.mixup == 0:
+            hits = (logits.detach().argmax(-1) == label).float().mean()
+            self.log(
+                "train/accuracy",
+                hits,
+                on_step=False,
+                on_epoch=True,
+                sync_dist=True,
+                batch_size=size,
+            )
+        return loss
+
+    def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
+        """Update the validation metrics."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: VideoBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Update the test metrics; return the probabilities for callbacks that show samples."""
+        scores = self._evaluate(batch, "test")
+        keep, label = batch["sample_mask"], self.labels(batch)
+        self.test_samples.update(batch["index"][keep], label[keep], scores[keep])
+        return {"scores": scores, "label": label}
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the scores of an earlier test."""
+        self.test_samples.reset()
+
+    @property
+    def test_samples(self) -> SampleScores:
+        """The scores of each sample of the last test, of all processes once computed."""
+        return cast("SampleScores", self.metrics["test_samples"])
+
+    def predict_step(self, batch: VideoBatch, batch_idx: int) -> ActionPrediction:
+        """Return the probabilities of a batch and what tells whose they are."""
+        return {
+            "index": batch["index"].cpu(),
+            "scores": self.probabilities(batch["video"], batch["mask"]).cpu(),
+            "sample_mask": batch["sample_mask"].cpu(),
+            "video_id": batch["video_id"],
+            "error": batch["error"],
+            "label": self.labels(batch).cpu() if "label" in batch else None,
+        }
+
+    def labels(self, batch: VideoBatch) -> Tensor:
+        """Return a batch's labels in this task's order, int64 ``(B,)``."""
+        label = batch["label"]
+        return label if self.label_map is None else self.label_map[label]
+
+    def _softmax(self, video: Tensor, mask: Tensor | None) -> Tensor:
+        # In float32 whatever the precision of the model: bfloat16 cannot tell 0.999 from 1.
+        return cast("Tensor", self(video, mask).float().softmax(-1))
+
+    def _evaluate(self, batch: VideoBatch, split: Literal["val", "test"]) -> Tensor:
+        """Update a split's metrics with the samples that count; return all probabilities."""
+        keep, label = batch["sample_mask"], self.labels(batch)
+        scores = self.probabilities(batch["video"], batch["mask"])
+        counted, truth = scores[keep], label[keep]
+        metrics = cast("MetricCollection", self.metrics[f"{split}_scores"])
+        loss = cast("MeanMetric", self.metrics[f"{split}_loss"])
+        metrics.update(counted, truth)
+        loss.update(-counted.gather(1, truth[:, None]).clamp(min=1e-12).log())
+        for name, metric in metrics.items():
+            bar = name == "val/accuracy"
+            self.log(name, cast("Metric", metric), on_step=False, on_epoch=True, prog_bar=bar)
+        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True)
+        if self._source is not None:
+            counts = self._counts()
+            majority = cast("MulticlassAccuracy", self.metrics[f"{split}_majority"])
+            majority.update(torch.full_like(truth, counts.index(max(counts))), truth)
+            self.log(f"{split}/majority", majority, on_step=False, on_epoch=True)
+        return scores

@@ -1,0 +1,190 @@
+"""What every part of videolit shares: the batch, the preprocessing record and the error.
+
+This module imports nothing of videolit and no heavy package at run time, so anything may import it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class InputError(ValueError):
+    """Something that the user gave cannot be used.
+
+    The message is one or a few plain lines: what was expected, what came, what to do. The command
+    line prints it without a traceback and ends with exit code 2.
+    """
+
+
+class VideoError(InputError):
+    """A video file cannot be read. The message begins with the path.
+
+    Attributes:
+        path: The file.
+        reason: Why it cannot be read, without the path.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[VideoError], tuple[str, str]]:
+        """Pickle by both arguments, so that the error crosses process borders."""
+        return type(self), (self.path, self.reason)
+
+
+class VideoBatch(TypedDict):
+    """A batch of clips, as every DataModule makes it and every task reads it.
+
+    ``B`` clips, ``V`` views of each video, ``T`` frames, ``C`` = 3 channels (RGB).
+
+    Attributes:
+        video: uint8 ``(B, T, C, H, W)``, or ``(B, V, T, C, H, W)`` with several views per video.
+            Only batch mixing on the device makes it float in [0, 1].
+        mask: bool ``(B, T)`` or ``(B, V, T)``; True = a real frame, False = padding.
+        label: int64 ``(B,)``, or float ``(B, K)`` in [0, 1] for several labels a clip or mixed
+            clips. Absent when predicting.
+        index: int64 ``(B,)``, the sample's position in its split.
+        sample_mask: bool ``(B,)``; False = the sample must not count: it repeats another one so
+            that all processes run equally many batches, or it could not be read.
+        video_id: the file of each sample, relative to the data's root where it lies below it.
+        error: why the sample could not be read, ``""`` when it could.
+    """
+
+    video: Tensor
+    mask: Tensor
+    label: NotRequired[Tensor]
+    index: Tensor
+    sample_mask: Tensor
+    video_id: list[str]
+    error: list[str]
+
+
+Sampling = Literal["uniform", "dense", "whole"]
+Short = Literal["loop", "hold", "mask"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipSpec:
+    """Everything that decides which pixels of a video a model sees when it is tested or used.
+
+    Args:
+        sampling: ``"uniform"`` cuts the video into ``num_frames`` equal segments and takes one
+            frame of each (TSN, Wang et al. 2016); ``"dense"`` takes neighbouring frames,
+            ``frame_stride`` frames or ``1 / fps`` seconds apart; ``"whole"`` takes the whole video
+            at that rate, thinned evenly to ``num_frames`` where it is longer.
+        num_frames: Frames of a clip; with ``"whole"`` the most frames of a clip.
+        frame_stride: Step between frames, in frames of the file.
+        fps: Step between frames in time: ``1 / fps`` seconds; replaces ``frame_stride``.
+        short: What fills a clip when the video has too few frames: ``"loop"`` starts over,
+            ``"hold"`` repeats the last frame, ``"mask"`` holds it and marks it as padding.
+        size: Height and width of the clip, in pixels.
+        resize: Short side of the frame before the crop, in pixels; at least ``size``.
+        num_views: Views of a video over time, averaged when testing.
+        num_crops: Crops of each view: 1 = centre, 3 = spread along the long side.
+
+    Raises:
+        InputError: If a number is out of its range or two settings contradict each other.
+    """
+
+    sampling: Sampling = "uniform"
+    num_frames: int = 16
+    frame_stride: int = 1
+    fps: float | None = None
+    short: Short = "loop"
+    size: int = 112
+    resize: int = 112
+    num_views: int = 1
+    num_crops: int = 1
+
+    def __post_init__(self) -> None:
+        """Check ranges and combinations."""
+        for name in ("num_frames", "frame_stride", "size", "resize", "num_views"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.fps is not None and self.fps <= 0:
+            raise InputError(f"fps must be above 0, got {self.fps}")
+        if self.fps is not None and self.frame_stride != 1:
+            raise InputError(
+                f"give fps ({self.fps}) or frame_stride ({self.frame_stride}), not both: each of "
+                "them sets the step between frames"
+            )
+        if self.resize < self.size:
+            raise InputError(
+                f"resize ({self.resize}) must be at least size ({self.size}): the crop is cut out "
+                "of the resized frame"
+            )
+        if self.num_crops not in (1, 3):
+            raise InputError(f"num_crops must be 1 or 3, got {self.num_crops}")
+        if self.sampling == "uniform" and (self.fps is not None or self.frame_stride != 1):
+            raise InputError(
+                "sampling 'uniform' spreads the frames over the whole video and has no step: "
+                "leave frame_stride and fps out, or use sampling 'dense'"
+            )
+        if self.sampling == "whole" and self.num_views != 1:
+            raise InputError(f"sampling 'whole' has one view of a video, got {self.num_views}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> ClipSpec:
+        """Build the record from :meth:`to_dict`'s output.
+
+        Raises:
+            InputError: If a setting is unknown, as from a newer version of videolit.
+        """
+        unknown = set(settings) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise InputError(
+                f"unknown clip settings {sorted(unknown)}: the checkpoint was written by a newer "
+                "videolit; update this one"
+            )
+        return cls(**settings)
+
+    def describe(self) -> str:
+        """Return the protocol in one line, as ``16 frames × 4, 10 views × 3 crops, 112 px``."""
+        step = f" at {self.fps:g} fps" if self.fps is not None else f" × {self.frame_stride}"
+        frames = {
+            "uniform": f"{self.num_frames} frames spread over the video",
+            "dense": f"{self.num_frames} frames{step}",
+            "whole": f"the whole video{step}, at most {self.num_frames} frames",
+        }[self.sampling]
+        views = "view" if self.num_views == 1 else "views"
+        crops = "crop" if self.num_crops == 1 else "crops"
+        return (
+            f"{frames}, {self.num_views} {views} × {self.num_crops} {crops}, "
+            f"{self.size} px of {self.resize}"
+        )
+
+
+class ClassSource(Protocol):
+    """What a classification task asks of the DataModule beside it; no more is shared.
+
+    Attributes:
+        class_names: Names of the classes, in label order.
+        class_counts: Training samples of each class.
+        clip_spec: The preprocessing of test and use.
+    """
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes, in label order."""
+        ...
+
+    @property
+    def class_counts(self) -> Sequence[int]:
+        """Training samples of each class."""
+        ...
+
+    @property
+    def clip_spec(self) -> ClipSpec:
+        """The preprocessing of test and use."""
+        ...
