@@ -1,0 +1,1 @@
+"""Generators of real encoded videos with known ground truth."""
