@@ -152,17 +152,19 @@ class ClipSpec:
     def describe(self) -> str:
         """Return the protocol in one line, as ``16 frames × 4, 10 views × 3 crops, 112 px``."""
         step = f" at {self.fps:g} fps" if self.fps is not None else f" × {self.frame_stride}"
+        count = _plural(self.num_frames, "frame")
+        place = "spread over" if self.num_frames > 1 else "from the middle of"
         frames = {
-            "uniform": f"{self.num_frames} frames spread over the video",
-            "dense": f"{self.num_frames} frames{step}",
-            "whole": f"the whole video{step}, at most {self.num_frames} frames",
+            "uniform": f"{count} {place} the video",
+            "dense": f"{count}{step}",
+            "whole": f"the whole video{step}, at most {count}",
         }[self.sampling]
-        views = "view" if self.num_views == 1 else "views"
-        crops = "crop" if self.num_crops == 1 else "crops"
-        return (
-            f"{frames}, {self.num_views} {views} × {self.num_crops} {crops}, "
-            f"{self.size} px of {self.resize}"
-        )
+        views, crops = _plural(self.num_views, "view"), _plural(self.num_crops, "crop")
+        return f"{frames}, {views} × {crops}, {self.size} px of {self.resize}"
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 class ClassSource(Protocol):

@@ -391,13 +391,20 @@ def _truth(path: str, container: str, indices: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.real
-def test_odd_videos_are_right_or_refused_in_one_line(real_data):
+@pytest.mark.parametrize(
+    ("sizes", "least"),
+    [
+        (range(100_000), (30, 20)),
+        pytest.param(range(100_000, 1 << 40), (50, 1), marks=pytest.mark.slow),
+    ],
+)
+def test_odd_videos_are_right_or_refused_in_one_line(real_data, sizes, least):
     cache = IndexCache()
     served, reasons = 0, []
     # Some files are there under several names.
     files = {path.read_bytes(): path for path in sorted((real_data / "odd_videos").iterdir())}
     for path in files.values():
-        if path.suffix == ".csv":
+        if path.suffix == ".csv" or path.stat().st_size not in sizes:
             continue
         try:
             video = VideoReader(path, cache=cache)
@@ -411,6 +418,6 @@ def test_odd_videos_are_right_or_refused_in_one_line(real_data):
             truth = _truth(video.path, video.index.container, indices)
         errors = np.abs(frames.astype(np.int16) - truth).reshape(len(indices), -1).mean(1)
         assert errors.max() <= 2, (path.name, errors)
-    assert served > 100
-    assert len(reasons) > 20
+    assert served >= least[0]
+    assert len(reasons) >= least[1]
     assert all("\n" not in reason and len(reason) <= 300 for reason in reasons)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
+from torch import nn
 
 from contracts import check_encoder
-from torch import nn
 from videolit.encoders import TorchvisionFrameEncoder
 from videolit.types import InputError
 

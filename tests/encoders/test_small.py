@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from contracts import check_encoder
 from videolit.encoders import SmallClipEncoder, SmallFrameEncoder
@@ -57,3 +58,21 @@ def test_compiles(kind):
         whole = kind is SmallClipEncoder
         found = torch.compile(encoder, backend="eager", fullgraph=whole)(video, mask)[0]
     torch.testing.assert_close(found, expected)
+
+
+def test_a_frame_knows_where_things_stand():
+    """Two squares of equal surroundings at two places far from the border have other features."""
+    torch.manual_seed(0)
+    encoder = SmallFrameEncoder(width=4).eval()
+    video = torch.zeros(1, 2, 3, 192, 192, dtype=torch.uint8)
+    video[0, 0, :, 80:96, 80:96] = 255
+    video[0, 1, :, 80:96, 96:112] = 255
+    with torch.no_grad():
+        features = encoder(video)[0][0]
+        assert (features[0] - features[1]).abs().max() > 1e-5
+        # The control: without rows and columns the mean over space forgets the place.
+        for place in encoder.stages:
+            if type(place).__name__ == "_Place":
+                place.forward = lambda images: nn.functional.pad(images, (0, 0, 0, 0, 0, 2))
+        features = encoder(video)[0][0]
+        assert (features[0] - features[1]).abs().max() < 1e-6

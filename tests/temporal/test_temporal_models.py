@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from contracts import check_temporal
 
+from contracts import check_temporal
 from videolit.temporal import RNN, AttentionPool, MeanPool
 from videolit.types import InputError
 

@@ -6,12 +6,15 @@ from videolit.callbacks.checkpoint_io import AtomicCheckpointIO
 from videolit.callbacks.evaluation import EvaluationCard
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.callbacks.report import TestReport
+from videolit.callbacks.terminal import RunProgress, RunSummary
 
 __all__ = [
     "AtomicCheckpointIO",
     "ChanceWarning",
     "EvaluationCard",
     "PredictionWriter",
+    "RunProgress",
+    "RunSummary",
     "TemporalAudit",
     "TestReport",
 ]

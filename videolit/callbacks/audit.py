@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from videolit.callbacks.context import task_of
 from videolit.callbacks.evaluation import card_path
 from videolit.metrics import SampleScores
 from videolit.ops import time
@@ -39,7 +40,7 @@ class TemporalAudit(pl.Callback):
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start over."""
-        classes = len(pl_module.class_names)
+        classes = len(task_of(pl_module).class_names or ())
         self._stores = {kind: SampleScores(classes).to(pl_module.device) for kind in KINDS}
 
     @torch.inference_mode()
@@ -53,17 +54,18 @@ class TemporalAudit(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Score the changed clips of a batch."""
-        keep = batch["sample_mask"]
-        index, label = batch["index"][keep], pl_module.labels(batch)[keep]
+        task, keep = task_of(pl_module), batch["sample_mask"]
+        index, label = batch["index"][keep], task.labels(batch)[keep]
         for kind, store in self._stores.items():
             video = _change(kind, batch)
-            scores = pl_module.probabilities(video, batch["mask"])
+            scores = task.probabilities(video, batch["mask"])
             store.update(index, label, scores[keep])
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gather the scores of all processes."""
         self._path = card_path(trainer, "audit")
-        scores = {"unchanged": pl_module.test_samples.compute()}
+        task = task_of(pl_module)
+        scores = {"unchanged": task.test_samples.compute()}
         scores |= {kind: store.compute() for kind, store in self._stores.items()}
         for kind in KINDS:
             pl_module.log(f"test/accuracy_{kind}", _hits(scores[kind]).mean())
@@ -72,7 +74,7 @@ class TemporalAudit(pl.Callback):
                 kind: float(_hits(found)[found[1] == label].mean())
                 for kind, found in scores.items()
             }
-            for label, name in enumerate(pl_module.class_names)
+            for label, name in enumerate(task.class_names or ())
             if (scores["unchanged"][1] == label).any()
         }
 
@@ -82,7 +84,7 @@ class TemporalAudit(pl.Callback):
         self.result = audit_result(
             metrics["test/accuracy"],
             {kind: metrics[f"test/accuracy_{kind}"] for kind in KINDS},
-            metrics.get("test/majority", 1 / len(pl_module.class_names)),
+            metrics.get("test/majority", 1 / len(task_of(pl_module).class_names or (0,))),
         )
         self.result["per_class"] = self._per_class
         if trainer.is_global_zero:
@@ -153,4 +155,4 @@ def _change(kind: str, batch: VideoBatch) -> Tensor:
         # Each sample's own permutation, the same in every run.
         seeds = batch["index"].repeat_interleave(views)
         changed = time.shuffle(video, mask, seeds)
-    return changed.unflatten(0, (-1, views)) if batch["video"].ndim == 6 else changed
+    return changed.view_as(batch["video"])

@@ -7,6 +7,11 @@ import math
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_warn
 
+from videolit.callbacks.context import data_of, task_of
+
+# Fewer are a trial, not a training.
+LEAST_EPOCHS = 2
+
 
 class ChanceWarning(pl.Callback):
     """Warn when the validation accuracy is still no better than the majority baseline.
@@ -36,22 +41,21 @@ class ChanceWarning(pl.Callback):
         if trainer.sanity_checking or "val/accuracy" not in metrics:
             return
         self._majority = float(metrics.get("val/majority", 0.0))
-        samples = len(trainer.val_dataloaders.dataset)
+        samples = len(data_of(trainer).manifest("val"))
         deviation = math.sqrt(self._majority * (1 - self._majority) / max(samples, 1))
         self._limit = self._majority + 1.96 * deviation
         self._best = max(self._best, float(metrics["val/accuracy"]))
         epochs = trainer.max_epochs or 0
         done = trainer.current_epoch + 1
-        if epochs > 0 and done == max(math.ceil(epochs * self.share), 2):
-            self._warn(f"after epoch {done} of {epochs}")
+        if epochs > LEAST_EPOCHS and done == max(math.ceil(epochs * self.share), LEAST_EPOCHS):
+            self._warn(f"after epoch {done} of {epochs}", pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look again at the end."""
-        # One or two epochs are a trial, not a training.
-        if trainer.current_epoch > 2:
-            self._warn("at the end of training")
+        if trainer.current_epoch > LEAST_EPOCHS:
+            self._warn("at the end of training", pl_module)
 
-    def _warn(self, when: str) -> None:
+    def _warn(self, when: str, task: pl.LightningModule) -> None:
         if self._best > self._limit:
             return
         message = (
@@ -59,11 +63,15 @@ class ChanceWarning(pl.Callback):
             f"answering the most frequent class gives {self._majority:.3f}."
         )
         if not self._has_warned:
-            message += (
-                " Things to try, in this order: see whether it can learn one batch by heart "
-                "(--trainer.overfit_batches 1); train on motion (--model.encoder.init_args.motion "
-                "difference); another learning rate, ten times higher or lower; check the labels; "
-                "more frames or a longer clip."
-            )
+            things = ["see whether it can learn one batch by heart (--trainer.overfit_batches 1)"]
+            if task_of(task).encoder.motion != "difference":
+                option = "--model.encoder.init_args.motion difference"
+                things.append(f"train on motion instead of colour ({option})")
+            things += [
+                "another learning rate, ten times higher or lower",
+                "look at the labels",
+                "more frames or a longer clip",
+            ]
+            message += f" Things to try, in this order: {'; '.join(things)}."
         self._has_warned = True
         rank_zero_warn(message)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from videolit import __version__
+from videolit.callbacks.context import data_of, task_of
 from videolit.metrics import bootstrap_interval
 from videolit.ops.files import atomic_path
 from videolit.plots import confusion_figure, confusion_table, per_class_table, save_figure
@@ -32,7 +33,7 @@ def card_path(trainer: pl.Trainer, kind: str, suffix: str = "json") -> Path:
     Every process must call it: the log folder is agreed between them.
     """
     folder = Path(trainer.log_dir or trainer.default_root_dir)
-    about = trainer.datamodule.describe("test")
+    about = data_of(trainer).describe("test")
     data = re.sub(r"[^\w.-]+", "_", about["data"])
     return folder / f"{kind}-{data}-{about['split_hash']}.{suffix}"
 
@@ -74,7 +75,8 @@ class EvaluationCard(pl.Callback):
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gather the scores of all processes."""
         self._path = card_path(trainer, "evaluation")
-        self.samples = tuple(part.cpu() for part in pl_module.test_samples.compute())
+        index, label, scores = task_of(pl_module).test_samples.compute()
+        self.samples = index.cpu(), label.cpu(), scores.cpu()
 
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the card."""
@@ -82,10 +84,10 @@ class EvaluationCard(pl.Callback):
             return
         assert self.samples is not None
         assert self._path is not None
+        task = task_of(pl_module)
         index, label, scores = self.samples
-        names = list(pl_module.class_names)
-        about = trainer.datamodule.describe("test")
-        manifest = trainer.datamodule.manifest("test")
+        names, record = list(task.class_names or ()), task.record()
+        about, manifest = data_of(trainer).describe("test"), data_of(trainer).manifest("test")
         predicted = scores.argmax(-1)
         counts = torch.zeros(len(names), len(names), dtype=torch.int64)
         counts.index_put_((label, predicted), torch.tensor(1), accumulate=True)
@@ -106,14 +108,14 @@ class EvaluationCard(pl.Callback):
             **about,
             "classes": names,
             "model": {
-                part: pl_module.record()[part]["class_path"].rpartition(".")[2]
+                part: record[part]["class_path"].rpartition(".")[2]
                 for part in ("task", "encoder", "temporal")
             },
-            "parameters": sum(p.numel() for p in pl_module.parameters()),
+            "parameters": sum(p.numel() for p in task.parameters()),
             "checkpoint": str(ckpt) if ckpt else None,
             "checkpoint_sha256": file_hash(ckpt) if ckpt else None,
             "precision": str(trainer.precision),
-            "devices": f"{trainer.world_size} × {pl_module.device.type}",
+            "devices": f"{trainer.world_size} × {task.device.type}",
             "average_of_views": "probability",
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

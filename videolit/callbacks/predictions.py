@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from videolit.callbacks.context import task_of
 from videolit.ops.files import atomic_path
 
 
@@ -53,7 +54,7 @@ class PredictionWriter(pl.Callback):
     ) -> None:
         """Append a batch's rows."""
         with self._shard(trainer.global_rank).open("a") as handle:
-            for row in prediction_rows(outputs, pl_module.class_names):
+            for row in prediction_rows(outputs, task_of(pl_module).class_names or ()):
                 handle.write(json.dumps(row) + "\n")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from videolit.callbacks.audit import TemporalAudit
+from videolit.callbacks.context import callbacks_of, task_of
 from videolit.callbacks.evaluation import EvaluationCard, card_path
 from videolit.plots import Report, confusion_figure, read_history, training_curves
 from videolit.types import InputError, VideoBatch
@@ -45,6 +47,9 @@ class TestReport(pl.Callback):
             as many of those that it got right (one per class first).
     """
 
+    # Not a test class, whatever pytest makes of the name.
+    __test__ = False
+
     def __init__(self, num_clips: int = 6) -> None:
         self.num_clips = num_clips
         self._wrong: list[ShownClip] = []
@@ -60,7 +65,7 @@ class TestReport(pl.Callback):
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Mapping[str, Any],
+        outputs: Tensor | Mapping[str, Any] | None,
         batch: VideoBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -68,7 +73,8 @@ class TestReport(pl.Callback):
         """Keep the clips that are worth a look."""
         if not trainer.is_global_zero:
             return
-        names = pl_module.class_names
+        assert isinstance(outputs, Mapping)
+        names = task_of(pl_module).class_names or []
         for row, counts in enumerate(batch["sample_mask"].tolist()):
             if not counts:
                 continue
@@ -98,8 +104,9 @@ class TestReport(pl.Callback):
         if not trainer.is_global_zero:
             return
         assert self._path is not None
-        card = next(c for c in trainer.callbacks if isinstance(c, EvaluationCard)).card
-        audit = next((c.result for c in trainer.callbacks if isinstance(c, TemporalAudit)), None)
+        callbacks = callbacks_of(trainer)
+        card = next(c for c in callbacks if isinstance(c, EvaluationCard)).card
+        audit = next((c.result for c in callbacks if isinstance(c, TemporalAudit)), None)
         report = Report(
             f"Test of {Path(card['checkpoint'] or 'a model').name} on {card['data']}",
             f"{card['model']['encoder']} + {card['model']['temporal']}, {card['created'][:10]}",

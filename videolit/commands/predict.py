@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.data.action import ActionDataModule
@@ -123,27 +124,32 @@ def main(argv: Sequence[str]) -> int:
 
 
 def print_predictions(rows: Sequence[dict[str, Any]], *, top: int = 3) -> None:
-    """Print rows as a table: file, likeliest class with a bar, the next ones, or the error."""
+    """Print rows as a table: file, likeliest class, the next ones, or the error."""
     console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("prediction")
-    table.add_column("probability", justify="right")
+    table.add_column("file", no_wrap=True)
+    table.add_column("prediction", no_wrap=True)
     table.add_column("")
-    if top > 1:
-        table.add_column("next")
+    table.add_column("next" if top > 1 else "", overflow="fold")
     for row in rows[:MOST_ROWS]:
+        # Text, not markup: a file may be called [red].
+        file = Text(_tail(row["path"], max(console.width // 3, 24)))
         if row["status"] == "error":
-            table.add_row(row["path"], "[red]error[/red]", "", "", row["error"])
+            table.add_row(file, Text("error", "red"), "", Text(row["error"]))
             continue
         ranked = list(row["probabilities"].items())
         name, share = ranked[0]
         others = ", ".join(f"{other} {value:.2f}" for other, value in ranked[1:top])
-        bar = "█" * round(share * 10) + "·" * (10 - round(share * 10))
-        table.add_row(row["path"], name, f"{share:.3f}", bar, *([others] if top > 1 else []))
+        table.add_row(file, Text(name), f"{share:.2f}", Text(others))
     console.print(table)
     if len(rows) > MOST_ROWS:
         console.print(f"… and {len(rows) - MOST_ROWS} more; --output FOLDER keeps them all")
     bad = sum(row["status"] == "error" for row in rows)
     if bad:
         console.print(f"{bad} of {len(rows)} files could not be read.")
+
+
+def _tail(path: str, width: int) -> str:
+    """Shorten a path from its front, where files of one folder are alike."""
+    shown = path.encode("utf-8", "replace").decode()
+    return shown if len(shown) <= width else "…" + shown[1 - width :]

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import jsonargparse
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import videolit.data.action
@@ -23,9 +23,12 @@ from videolit.callbacks import (
     ChanceWarning,
     EvaluationCard,
     PredictionWriter,
+    RunProgress,
+    RunSummary,
     TemporalAudit,
     TestReport,
 )
+from videolit.callbacks.context import callbacks_of
 from videolit.tasks.base import VideoTask
 from videolit.types import InputError
 
@@ -66,21 +69,27 @@ class VideolitCLI(LightningCLI):
             place = {
                 "save_dir": str(folder.parent),
                 "name": name,
-                "version": next_run(folder, self.subcommand),
+                "version": next_run(folder, str(self.subcommand)),
             }
             trainer.logger = [
-                jsonargparse.Namespace(
+                jsonargparse.Namespace(  # type: ignore[no-untyped-call]
                     class_path=f"lightning.pytorch.loggers.{kind}",
-                    init_args=jsonargparse.Namespace(place),
+                    init_args=jsonargparse.Namespace(place),  # type: ignore[no-untyped-call]
                 )
                 for kind in ("CSVLogger", "TensorBoardLogger")
             ]
 
+    def before_predict(self) -> None:
+        """Keep no predictions in memory: the writer has them."""
+        self.config_init[self.subcommand]["return_predictions"] = False
+
     def before_test(self) -> None:
         """Attach the temporal audit where it is asked for."""
+        # The evaluation card says it better than Lightning's table.
+        self.config_init[self.subcommand]["verbose"] = False
         if self.config[self.subcommand].audit:
             # Before the report, which shows its result.
-            self.trainer.callbacks.insert(0, TemporalAudit())
+            callbacks_of(self.trainer).insert(0, TemporalAudit())
 
     def after_fit(self) -> None:
         """Say where the best checkpoint is and what to do with it."""
@@ -172,8 +181,10 @@ def _start(verb: str, arguments: Sequence[str]) -> None:
                 EvaluationCard(),
                 TestReport(),
                 PredictionWriter(),
+                RunSummary(),
                 RunProgress(),
             ],
+            "enable_model_summary": False,
             "plugins": {"class_path": "videolit.callbacks.AtomicCheckpointIO"},
         },
         args=[verb, *arguments],
@@ -181,42 +192,58 @@ def _start(verb: str, arguments: Sequence[str]) -> None:
     )
 
 
-class RunProgress(RichProgressBar):
-    """Lightning's bar without the number of the run, which is no metric."""
-
-    def get_metrics(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> dict[str, int | str | float | dict[str, float]]:
-        """Return what the bar shows beside the progress."""
-        items = super().get_metrics(trainer, pl_module)
-        items.pop("v_num", None)
-        return items
+# Lightning's adverts, and its remarks on choices that videolit makes on purpose.
+SILENCED_WARNINGS = (
+    # Tests and the demo call the command line from Python.
+    r"LightningCLI's args parameter is intended",
+    # The sampler shares out samples itself and marks repeats.
+    r".*Using `DistributedSampler` with the dataloaders",
+    # Frozen encoders stay in evaluation mode.
+    r".*module\(s\) in eval mode at the start of training",
+    # videolit chooses the number by the free cores, at most 8.
+    r".*does not have many workers",
+    # Small data sets have few batches.
+    r".*The number of training batches .* is smaller than the logging interval",
+    r".*Checkpoint directory .* exists and is not empty",
+    r".*Experiment logs directory .* exists and is not empty",
+    # A test has a log folder of its own.
+    r".*The dirpath has changed from",
+    # Metrics are synchronised by torchmetrics.
+    r".*It is recommended to use `self.log\(.*sync_dist=True\)`",
+    # Lightning 2.6 with torch 2.14.
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
+)
+SILENCED_REMARKS = (
+    "Tip:",
+    "GPU available:",
+    "TPU available:",
+    "Loading `train_dataloader` to estimate",
+    "Restoring states from the checkpoint path",
+    "Seed set to",
+)
 
 
 def _quieten() -> None:
-    """Hide what Lightning says about choices that videolit makes on purpose, and its adverts."""
-    for message in (
-        # Tests and the demo call the command line from Python.
-        r"LightningCLI's args parameter is intended",
-        # The sampler shares out samples itself and marks repeats.
-        r".*Using `DistributedSampler` with the dataloaders",
-        # Frozen encoders stay in evaluation mode.
-        r".*module\(s\) in eval mode at the start of training",
-        # videolit chooses the number by the free cores, at most 8.
-        r".*does not have many workers",
-        # Small data sets have few batches.
-        r".*The number of training batches .* is smaller than the logging interval",
-        r".*Checkpoint directory .* exists and is not empty",
-        r".*Experiment logs directory .* exists and is not empty",
-        # Metrics are synchronised by torchmetrics.
-        r".*It is recommended to use `self.log\(.*sync_dist=True\)`",
-        # Lightning 2.6 with torch 2.14.
-        r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
-    ):
+    """Leave what a user needs to read."""
+    for message in SILENCED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_news)
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(_is_news)
+    warnings.formatwarning = _plain_warning
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Leave out tips for other products."""
-    return "Tip:" not in record.getMessage()
+    return not any(remark in record.getMessage() for remark in SILENCED_REMARKS)
+
+
+def _plain_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """Write a warning of videolit for its user, any other for whoever must find its origin."""
+    if "videolit" in Path(filename).parts:
+        return f"videolit: warning: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n"

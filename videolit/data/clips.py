@@ -159,9 +159,8 @@ class ClipDataset(Dataset[Sample]):
         spec = self.spec
         frames = 1 if spec.sampling == "whole" else spec.num_frames
         views = 1 if self.transform is not None else spec.num_views * spec.num_crops
-        shape = (frames, spec.size, spec.size, 3)
-        if views > 1:
-            shape = (views, *shape)
+        ahead = (views,) if views > 1 else ()
+        shape = (*ahead, frames, spec.size, spec.size, 3)
         return np.zeros(shape, np.uint8), np.ones(shape[:-3], bool)
 
 

@@ -22,7 +22,7 @@ class SampleKey(NamedTuple):
     """
 
     epoch: int
-    index: int
+    index: int  # type: ignore[assignment] # tuple.index() is of no use here
     counts: bool
 
 

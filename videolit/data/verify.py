@@ -120,9 +120,6 @@ def _lacks_verdict(index: VideoIndex, decoder: str, fast: str | None) -> bool:
     return fast not in index.verdicts
 
 
-# ---- the client -------------------------------------------------------------------------------
-
-
 @functools.lru_cache(maxsize=1)
 def _verifier(process: int) -> Verifier:
     """Return this process's child; the id is the key, so that none is used across a fork."""
@@ -187,7 +184,7 @@ class Verifier:
             The record, or in one line why the file is refused.
 
         Raises:
-            VideoError: If the child was killed from outside, twice.
+            VideoError: If the child was killed from outside, twice, or could not read the file.
         """
         request = {"path": path, "container": container, "decoder": decoder, "even_cut": even_cut}
         with self._lock:
@@ -217,6 +214,9 @@ class Verifier:
             if _from_outside(end.code):
                 raise
             return f"crashes its decoder ({end.describe()})"
+        if "failed" in reply:
+            # The disk's or our fault, not known to be the file's: not to be remembered.
+            raise VideoError(request["path"], str(reply["failed"]))
         if "refused" in reply:
             return str(reply["refused"])
         index = VideoIndex.from_json(reply["index"])
@@ -332,9 +332,6 @@ def _from_outside(code: int) -> bool:
     return code < 0 and signal.Signals(-code).name in names
 
 
-# ---- the child --------------------------------------------------------------------------------
-
-
 def main(parent: int, memory_bytes: int) -> None:
     """Answer one JSON request a line until the parent closes the pipe or ends."""
     _die_with(parent)
@@ -365,7 +362,7 @@ def main(parent: int, memory_bytes: int) -> None:
             answer({"refused": error.reason})
             continue
         except Exception as error:
-            answer({"refused": f"cannot be checked: {type(error).__name__}: {error}"[:250]})
+            answer({"failed": f"cannot be checked: {type(error).__name__}: {error}"[:250]})
             continue
         compare = decoder is not None and (request["even_cut"] or not truth.index.edit_list)
         answer({"index": truth.index.to_json(), "more": compare})

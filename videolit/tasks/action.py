@@ -251,12 +251,12 @@ class ActionTask(VideoTask):
         """
         if video.ndim == 5:
             return self._softmax(video, mask)
-        clips = video.flatten(0, 1).split(self.clips_per_step)
+        clips = torch.split(video.flatten(0, 1), self.clips_per_step)
         masks: Sequence[Tensor | None] = [None] * len(clips)
         if mask is not None:
-            masks = mask.flatten(0, 1).split(self.clips_per_step)
+            masks = torch.split(mask.flatten(0, 1), self.clips_per_step)
         scores = torch.cat([self._softmax(c, m) for c, m in zip(clips, masks, strict=True)])
-        return scores.unflatten(0, video.shape[:2]).mean(1)
+        return scores.view(*video.shape[:2], -1).mean(1)
 
     def training_step(self, batch: VideoBatch, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
@@ -339,7 +339,7 @@ class ActionTask(VideoTask):
         loss.update(-counted.gather(1, truth[:, None]).clamp(min=1e-12).log())
         for name, metric in metrics.items():
             bar = name == "val/accuracy"
-            self.log(name, cast("Metric", metric), on_step=False, on_epoch=True, prog_bar=bar)
+            self.log(name, metric, on_step=False, on_epoch=True, prog_bar=bar)
         self.log(f"{split}/loss", loss, on_step=False, on_epoch=True)
         if self._source is not None:
             counts = self._counts()

@@ -143,7 +143,7 @@ class VideoTask(pl.LightningModule):
         if not groups:
             raise InputError("nothing to train: all parameters are frozen")
         build = self.optimizer or _default_optimizer
-        optimizer = build(groups)  # type: ignore[arg-type]
+        optimizer = build(groups)
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise InputError(

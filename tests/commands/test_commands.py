@@ -1,0 +1,150 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import videolit
+from videolit import cli
+from videolit.commands import doctor
+from videolit.commands.trainer import next_run, plain_error
+from videolit.data.writer import write_video
+from videolit.types import InputError
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_set, tmp_path_factory):
+    """A checkpoint made through the command line."""
+    out = tmp_path_factory.mktemp("runs")
+    code = cli.main(
+        [
+            "fit",
+            *("--config", "action/small_cnn_rnn", "--data.root", str(tiny_set)),
+            *("--data.batch_size", "4", "--data.num_workers", "0"),
+            *("--data.clip.num_frames", "4", "--model.encoder.init_args.width", "4"),
+            *("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+            *("--trainer.default_root_dir", str(out)),
+        ]
+    )
+    assert code == 0
+    return out / "small_cnn_rnn" / "fit_0" / "checkpoints" / "best.ckpt"
+
+
+def test_fit_leaves_checkpoints_log_and_configuration(checkpoint, capsys):
+    run = checkpoint.parent.parent
+    assert {p.name for p in checkpoint.parent.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert (run / "metrics.csv").is_file()
+    assert (run / "config.yaml").is_file()
+    assert list(run.glob("events.out.tfevents.*"))
+
+
+def test_predict_files_and_folders(checkpoint, tiny_set, tmp_path, capsys):
+    (tmp_path / "broken.mp4").write_bytes(b"\0" * 100)
+    code = cli.main(
+        ["predict", "--ckpt_path", str(checkpoint), str(tiny_set / "stay"), "--num_workers", "0"]
+        + [str(tmp_path / "broken.mp4"), "--output", str(tmp_path / "out")]
+    )
+    told = capsys.readouterr().out
+    assert code == 1
+    rows = [json.loads(line) for line in (tmp_path / "out/predictions.jsonl").open()]
+    assert len(rows) == 7
+    assert [row["status"] for row in rows] == ["ok"] * 6 + ["error"]
+    assert "ann_stay.mp4" in told
+    assert "1 of 7 files could not be read" in told
+    assert rows[0]["label"] in told
+
+
+def test_predict_in_python_equals_the_command(checkpoint, tiny_set, tmp_path):
+    file = tiny_set / "go_left" / "ann_go_left.mp4"
+    (row,) = videolit.predict(checkpoint, file)
+    cli.main(["predict", "--ckpt_path", str(checkpoint), str(file), "--output", str(tmp_path)])
+    (written,) = [json.loads(line) for line in (tmp_path / "predictions.jsonl").open()]
+    assert written == row
+    task = videolit.load_task(checkpoint)
+    assert task.class_names == ["go_left", "go_right", "stay"]
+    assert task.clip_spec.num_frames == 4
+
+
+def test_predict_says_what_is_wrong(checkpoint, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    code = cli.main(["predict", "--ckpt_path", str(checkpoint), str(tmp_path / "empty")])
+    assert code == 2
+    assert "no video in the folder" in capsys.readouterr().err
+
+
+def test_check_lists_broken_files(tmp_path, capsys):
+    for name in ("a", "b"):
+        for number in range(2):
+            frames = np.full((6, 32, 32, 3), 40 * number, np.uint8)
+            write_video(tmp_path / name / f"{number}.mp4", frames, 10)
+    assert cli.main(["check", str(tmp_path), "--workers", "1"]) == 0
+    assert "4 of 4 videos can be read" in capsys.readouterr().out
+    (tmp_path / "a" / "2.mp4").write_bytes((tmp_path / "a" / "0.mp4").read_bytes()[:700])
+    (tmp_path / "b" / "2.mp4").write_text("<html>404</html>")
+    assert cli.main(["check", str(tmp_path), "--workers", "2"]) == 1
+    told = capsys.readouterr().out
+    assert "4 of 6 videos can be read" in told
+    assert "not a video" in told
+
+
+def test_doctor_finds_this_machine_in_order(capsys):
+    code = cli.main(["doctor"])
+    told = capsys.readouterr().out
+    for word in ("videolit", "Python", "torch", "pyav", "decord", "cores", "cache"):
+        assert word in told
+    assert code == 0, told
+
+
+def test_doctor_says_what_to_do(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(doctor, "_driver", lambda: "470.1")
+    assert cli.main(["doctor"]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "driver 470.1 found, but torch" in told
+    assert "update the driver" in told
+
+    def broken():
+        raise ImportError("libfoo.so.1: cannot open shared object file")
+        yield
+
+    monkeypatch.setattr(doctor, "LOOKS", (broken,))
+    assert cli.main(["doctor"]) == 1
+    assert "libfoo.so.1" in capsys.readouterr().out
+
+
+def test_runs_are_numbered(tmp_path):
+    assert next_run(tmp_path, "fit") == "fit_0"
+    for name in ("fit_0", "fit_7", "test_9", "fit_x"):
+        (tmp_path / name).mkdir()
+    assert next_run(tmp_path, "fit") == "fit_8"
+
+
+def test_parser_errors_are_boiled_down():
+    tree = (
+        'Parser key "data":\n  Does not validate against any of the Union subtypes\n'
+        "  Subtypes: [x]\n  Errors:\n    - Problem with given class_path 'videolit.ActionTask':\n"
+        "        Option 'rot' is not accepted\n    - Expected a <class 'NoneType'>\n"
+        "  Given value type: y\n  Given value: z"
+    )
+    text = str(plain_error(tree, None))
+    assert "Option 'rot' is not accepted" in text
+    assert "Union" not in text
+    assert "NoneType" not in text
+    cause = ValueError("outer")
+    cause.__cause__ = InputError("the real reason")
+    assert str(plain_error(tree, cause)) == "the real reason"
+
+
+def test_demo_end_to_end_in_small(tmp_path, capsys):
+    code = cli.main(
+        ["demo", "--out", str(tmp_path / "demo"), "--train", "20", "--val", "10", "--test", "10"]
+        + ["--epochs", "1"]
+    )
+    told = capsys.readouterr().out
+    assert code == 0
+    page = (tmp_path / "demo" / "report.html").read_text()
+    for word in ("R(2+1)D", "CNN + GRU", "one frame"):
+        assert word in told
+        assert word in page
+    assert "0.70" in told
+    assert page.count("<img") > 40

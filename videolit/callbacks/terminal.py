@@ -1,0 +1,56 @@
+"""What a run says in the terminal."""
+
+from __future__ import annotations
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import RichProgressBar
+
+from videolit.callbacks.context import data_of
+
+
+class RunProgress(RichProgressBar):
+    """Lightning's bar without the number of the run, which is no metric."""
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """Return what the bar shows beside the progress."""
+        items = super().get_metrics(trainer, pl_module)
+        items.pop("v_num", None)
+        return {name.removeprefix("train/").replace("_step", ""): v for name, v in items.items()}
+
+
+class RunSummary(pl.Callback):
+    """Say in a few lines what is about to be trained, on what, and where the log goes."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the lines."""
+        # All processes must ask for the folder: it is agreed between them.
+        folder = trainer.log_dir or trainer.default_root_dir
+        if not trainer.is_global_zero:
+            return
+        sizes = [(p.numel(), p.requires_grad) for p in pl_module.parameters()]
+        total, trained = sum(n for n, _ in sizes), sum(n for n, grad in sizes if grad)
+        parts = " + ".join(
+            type(getattr(pl_module, part)).__name__ for part in ("encoder", "temporal")
+        )
+        print(f"Model:  {parts}, {_count(total)} parameters, {_count(trained)} of them trained")
+        data = data_of(trainer)
+        if data is not None and len(data.class_names) > 0:
+            train, val = len(data.manifest("train")), len(data.manifest("val"))
+            print(
+                f"Data:   {len(data.class_names)} classes, {train} training and {val} validation "
+                f"samples; {data.clip_spec.describe()}"
+            )
+        device = pl_module.device.type
+        print(
+            f"Run:    {trainer.max_epochs} epochs on {trainer.world_size} × {device}, precision "
+            f"{trainer.precision}; log in {folder}"
+        )
+
+
+def _count(number: int) -> str:
+    """Write a number as people say it: 11.2 M, 247 k."""
+    if number >= 10**6:
+        return f"{number / 10**6:.1f} M"
+    return f"{number / 1000:.0f} k" if number >= 1000 else str(number)
