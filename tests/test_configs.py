@@ -32,7 +32,6 @@ def run(verb, config, data, out, *more):
             *("--data.batch_size", "2"),
             *("--trainer.accelerator", "cpu"),
             *("--trainer.default_root_dir", str(out)),
-            *("--trainer.logger", "false"),
             *("--trainer.fast_dev_run", "1"),
             *small,
             *more,
@@ -64,7 +63,7 @@ def test_trainer_composes_with_an_experiment(trainer, capsys):
     merged = yaml.safe_load(capsys.readouterr().out)
     added = yaml.safe_load(trainer.read_text())["trainer"]
     assert {name: merged["trainer"][name] for name in added} == added
-    assert merged["model"]["class_path"] == "videolit.tasks.ActionTask"
+    assert merged["model"]["class_path"] == "videolit.ActionTask"
 
 
 def test_there_is_something_to_test():

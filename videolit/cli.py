@@ -48,8 +48,9 @@ usage: videolit {verb} --config NAME_OR_FILE [--config ...] [options]
 
 {what}
 
-  --config C            a file, or one that comes with videolit: {configs}.
-                        A second one adds to the first: --config trainer/ddp
+  --config C            a file, or one that comes with videolit:
+{configs}
+                        a second one adds to the first: --config trainer/ddp
   --ckpt_path FILE      {ckpt}
 {more}  --trust               also import classes from outside videolit, Lightning and torch that
                         the configuration names; only for files that you trust
@@ -220,5 +221,5 @@ def _verb_help(verb: str) -> str:
         ckpt=ckpt,
         more=more,
         examples=examples,
-        configs=", ".join(names),
+        configs="\n".join(f"                          {name}" for name in names),
     ).rstrip()

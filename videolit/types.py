@@ -86,6 +86,8 @@ class ClipSpec:
             ``"hold"`` repeats the last frame, ``"mask"`` holds it and marks it as padding.
         size: Height and width of the clip, in pixels.
         resize: Short side of the frame before the crop, in pixels; at least ``size``.
+        stretch: Squash the whole frame to a square of side ``resize`` before the crop, instead of
+            keeping its proportions and cutting off the ends of its long side.
         num_views: Views of a video over time, averaged when testing.
         num_crops: Crops of each view: 1 = centre, 3 = spread along the long side.
 
@@ -100,6 +102,7 @@ class ClipSpec:
     short: Short = "loop"
     size: int = 112
     resize: int = 112
+    stretch: bool = False
     num_views: int = 1
     num_crops: int = 1
 
@@ -122,6 +125,10 @@ class ClipSpec:
             )
         if self.num_crops not in (1, 3):
             raise InputError(f"num_crops must be 1 or 3, got {self.num_crops}")
+        if self.stretch and self.num_crops != 1:
+            raise InputError(
+                f"stretch leaves no long side for num_crops ({self.num_crops}); set one of them"
+            )
         if self.sampling == "uniform" and (self.fps is not None or self.frame_stride != 1):
             raise InputError(
                 "sampling 'uniform' spreads the frames over the whole video and has no step: "
@@ -160,7 +167,9 @@ class ClipSpec:
             "whole": f"the whole video{step}, at most {count}",
         }[self.sampling]
         views, crops = _plural(self.num_views, "view"), _plural(self.num_crops, "crop")
-        return f"{frames}, {views} × {crops}, {self.size} px of {self.resize}"
+        return f"{frames}, {views} × {crops}, {self.size} px of {self.resize}" + (
+            " stretched" if self.stretch else ""
+        )
 
 
 def _plural(count: int, word: str) -> str:

@@ -107,6 +107,15 @@ def test_crop_cuts_the_middle_of_a_larger_frame():
     assert (crop == 200).all()
 
 
+def test_stretching_keeps_the_whole_frame():
+    columns = np.linspace(0, 250, 120)
+    frame = np.repeat(np.tile(columns, (40, 1))[:, :, None], 3, 2).astype(np.uint8)
+    crop = eval_crops(frame[None], ClipSpec(size=40, resize=40, stretch=True))[0, 0]
+    assert crop.shape == (40, 40, 3)
+    assert crop[:, 0].max() < 10
+    assert crop[:, -1].min() > 240
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [

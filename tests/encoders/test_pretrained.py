@@ -122,3 +122,11 @@ def test_code_in_a_file_does_not_run(offline):
         TorchvisionFrameEncoder("resnet18", "DEFAULT").load_pretrained()
     with pytest.raises(SystemExit):
         pickle.loads(pickle.dumps(Bomb()))
+
+
+@pytest.mark.parametrize("word", ["None", "null", "none", ""])
+def test_null_on_the_command_line_means_no_weights(word, offline):
+    encoder = TorchvisionClipEncoder("r3d_18", weights=word)
+    encoder.load_pretrained()
+    assert encoder.weights is None
+    assert offline == []

@@ -126,6 +126,7 @@ def test_no_frame_is_an_error():
         ({"num_crops": 2}, "num_crops must be 1 or 3"),
         ({"sampling": "uniform", "frame_stride": 4}, "use sampling 'dense'"),
         ({"sampling": "whole", "num_views": 2}, "one view"),
+        ({"stretch": True, "num_crops": 3}, "no long side"),
     ],
 )
 def test_clip_spec_refuses(settings, message):

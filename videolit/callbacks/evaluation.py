@@ -27,6 +27,10 @@ from videolit.plots import confusion_figure, confusion_table, per_class_table, s
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "albumentations", "av", "decord")
 
 
+# Resampling fewer groups tells nothing: with one person left out it would be no interval at all.
+LEAST_GROUPS = 5
+
+
 def card_path(trainer: pl.Trainer, kind: str, suffix: str = "json") -> Path:
     """Return where a result of the test split goes: ``<log_dir>/<kind>-<data>-<split hash>``.
 
@@ -59,8 +63,8 @@ class EvaluationCard(pl.Callback):
     """After a test, write ``evaluation-<data>-<split hash>.json`` and what belongs to it.
 
     Beside the card: the confusion matrix as a table and a picture, and each sample's scores as a
-    table. The accuracy carries a 95 % interval (percentile bootstrap over the samples, or over
-    whole groups where the data names them).
+    table. The accuracy carries a 95 % interval: percentile bootstrap over whole groups where the
+    test split has at least five, over the samples otherwise.
 
     Attributes:
         card: The last test's card, on the first process.
@@ -91,8 +95,8 @@ class EvaluationCard(pl.Callback):
         predicted = scores.argmax(-1)
         counts = torch.zeros(len(names), len(names), dtype=torch.int64)
         counts.index_put_((label, predicted), torch.tensor(1), accumulate=True)
-        groups = [manifest.group(int(i)) for i in index]
-        low, high = bootstrap_interval(predicted == label, groups=groups if all(groups) else None)
+        groups = _clusters([manifest.group(int(i)) for i in index])
+        low, high = bootstrap_interval(predicted == label, groups=groups)
         metrics = {
             name.removeprefix("test/"): float(value)
             for name, value in trainer.callback_metrics.items()
@@ -103,7 +107,7 @@ class EvaluationCard(pl.Callback):
             "format": 1,
             "metrics": metrics,
             "accuracy_interval_95": [low, high],
-            "interval_over": "groups" if all(groups) else "samples",
+            "interval_over": "groups" if groups is not None else "samples",
             "num_scored": len(index),
             **about,
             "classes": names,
@@ -147,6 +151,11 @@ class EvaluationCard(pl.Callback):
             f"{metrics['mean_class_accuracy']:.3f}.\n"
             f"Protocol: {card['protocol']}; decoder {card['decoder']}."
         )
+
+
+def _clusters(groups: list[str]) -> list[str] | None:
+    """Return the groups to resample as a whole, None where there are none or too few."""
+    return groups if all(groups) and len(set(groups)) >= LEAST_GROUPS else None
 
 
 def _write_samples(

@@ -126,7 +126,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def train_and_test(
-    name: str, data: Path, out: Path, *, seed: int, epochs: int | None = None
+    name: str,
+    data: Path,
+    out: Path,
+    *,
+    seed: int,
+    epochs: int | None = None,
+    more: Sequence[str] = (),
 ) -> Trained:
     """Train a configuration on a data set and test its best checkpoint, by the command line.
 
@@ -136,6 +142,7 @@ def train_and_test(
         out: Folder of runs.
         seed: Of weights, order and augmentation.
         epochs: Length of training; None = the configuration's.
+        more: Further options of both commands.
     """
     runs = out / "runs"
     # One core loads, the others train: more threads than cores are slower than one.
@@ -147,6 +154,7 @@ def train_and_test(
     shared = ["--config", f"action/{name}", "--data.root", str(data)]
     shared += ["--trainer.default_root_dir", str(runs), "--seed_everything", str(seed)]
     shared += ["--data.seed", str(seed), "--data.num_workers", str(workers)]
+    shared += more
     length = [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
     begin = time.perf_counter()
     _videolit(["fit", *shared, *length])

@@ -103,7 +103,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--trust", action="store_true", help="run model code from outside videolit, if it names any"
     )
-    options = parser.parse_args(argv)
+    # Files may stand before, between and after the options.
+    options = parser.parse_intermixed_args(argv)
     if options.top < 1:
         raise InputError(f"--top must be at least 1, got {options.top}")
     rows = predict(

@@ -62,6 +62,8 @@ class VideolitCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Log to CSV and TensorBoard, in a folder of this run, unless the user chose loggers."""
         trainer = self.config[self.subcommand].trainer
+        if trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].append(RunProgress())
         if trainer.logger in (None, True):
             configs = self.config[self.subcommand].config or []
             name = Path(str(configs[0])).stem if configs else "run"
@@ -182,7 +184,6 @@ def _start(verb: str, arguments: Sequence[str]) -> None:
                 TestReport(),
                 PredictionWriter(),
                 RunSummary(),
-                RunProgress(),
             ],
             "enable_model_summary": False,
             "plugins": {"class_path": "videolit.callbacks.AtomicCheckpointIO"},

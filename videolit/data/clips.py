@@ -14,7 +14,7 @@ from videolit.data.index import IndexCache
 from videolit.data.manifest import Manifest
 from videolit.data.reader import Decoder, VideoReader
 from videolit.data.sampler import SampleKey
-from videolit.data.transforms import ClipTransform, eval_crops
+from videolit.data.transforms import ClipTransform, eval_crops, resize
 from videolit.ops.sampling import FrameChoice, choose_frames
 from videolit.types import ClipSpec, InputError, VideoBatch, VideoError
 
@@ -108,6 +108,8 @@ class ClipDataset(Dataset[Sample]):
             part = self._part(key.index, reader)
             choice = choose_frames(reader.timestamps[part], self.spec, generator=generator)
             frames = _read(reader, [choice], part)[0]
+        if self.spec.stretch:
+            frames = resize(frames, self.spec.resize, self.spec.resize)
         clip, mirrored = self.transform(frames, self.spec.size, generator)
         if mirrored and self.mirrored is not None and label >= 0:
             partner = int(self.mirrored[label])

@@ -152,8 +152,8 @@ def eval_crops(frames: NDArray[np.uint8], spec: ClipSpec) -> NDArray[np.uint8]:
 
     Args:
         frames: uint8 ``(T, H, W, 3)`` RGB.
-        spec: ``resize``, ``size`` and ``num_crops``: 1 = centre; 3 = both ends and the centre of
-            the long side.
+        spec: ``resize``, ``stretch``, ``size`` and ``num_crops``: 1 = centre; 3 = both ends and
+            the centre of the long side.
 
     Returns:
         uint8 ``(num_crops, T, size, size, 3)``.
@@ -161,11 +161,9 @@ def eval_crops(frames: NDArray[np.uint8], spec: ClipSpec) -> NDArray[np.uint8]:
     height, width = frames.shape[1:3]
     scale = spec.resize / min(height, width)
     new_height, new_width = round(height * scale), round(width * scale)
-    # Area averaging when shrinking: linear interpolation would alias fine texture into flicker.
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    resized = np.stack(
-        [cv2.resize(frame, (new_width, new_height), interpolation=how) for frame in frames]
-    ).astype(np.uint8, copy=False)
+    if spec.stretch:
+        new_height = new_width = spec.resize
+    resized = resize(frames, new_height, new_width)
     top, left = new_height - spec.size, new_width - spec.size
     places = [0.5] if spec.num_crops == 1 else [0.0, 0.5, 1.0]
     crops = []
@@ -174,6 +172,26 @@ def eval_crops(frames: NDArray[np.uint8], spec: ClipSpec) -> NDArray[np.uint8]:
         x = round(left * (place if new_width >= new_height else 0.5))
         crops.append(resized[:, y : y + spec.size, x : x + spec.size])
     return np.stack(crops)
+
+
+def resize(frames: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Resize all frames of a clip.
+
+    Args:
+        frames: uint8 ``(T, H, W, 3)``.
+        height: New height in pixels.
+        width: New width in pixels.
+
+    Returns:
+        uint8 ``(T, height, width, 3)``.
+    """
+    # Area averaging when shrinking: linear interpolation would alias fine texture into flicker.
+    shrinks = height * width < frames.shape[1] * frames.shape[2]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    out = np.empty((len(frames), height, width, 3), np.uint8)
+    for frame, target in zip(frames, out, strict=True):
+        cv2.resize(frame, (width, height), dst=target, interpolation=how)
+    return out
 
 
 def mirror_labels(

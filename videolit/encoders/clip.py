@@ -46,7 +46,7 @@ class TorchvisionClipEncoder(VideoEncoder):
         )
         network.fc = nn.Identity()
         self.name = name
-        self.weights = weights
+        self.weights = pretrained.none_or_name(weights)
         self.network = network
 
     def encode(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

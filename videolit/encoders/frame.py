@@ -42,7 +42,7 @@ class TorchvisionFrameEncoder(VideoEncoder):
         num_features = _take_off_classifier(network, name)
         super().__init__(num_features, motion, mean=tuple(moments.mean), std=tuple(moments.std))
         self.name = name
-        self.weights = weights
+        self.weights = pretrained.none_or_name(weights)
         self.network = network
         self.size = (_SMALLEST.get(name, 32), None)
         if name.startswith(("vit_", "maxvit_")):

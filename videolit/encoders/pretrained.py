@@ -29,6 +29,11 @@ def check_name(name: str, known: Sequence[str]) -> None:
     raise InputError(f"torchvision has no such model: {name!r}; {hint}")
 
 
+def none_or_name(weights: str | None) -> str | None:
+    """Understand "none" in words: a null on the command line arrives as text."""
+    return None if weights is None or weights.lower() in ("none", "null", "") else weights
+
+
 def find_weights(name: str, weights: str | None) -> Any:  # noqa: ANN401 - torchvision is untyped
     """Return the member of torchvision's weights enum of a model; nothing is downloaded.
 
@@ -39,6 +44,7 @@ def find_weights(name: str, weights: str | None) -> Any:  # noqa: ANN401 - torch
     Raises:
         InputError: If the model has no such weights.
     """
+    weights = none_or_name(weights)
     kinds = torchvision.models.get_model_weights(name)
     # Without categories the classifier's hidden layers are not trained either (VGG's FEATURES).
     valid = [key for key, kind in kinds.__members__.items() if kind.meta.get("categories")]

@@ -1,0 +1,34 @@
+"""The demo's models learn what they must, and the control cannot."""
+
+import json
+
+import pytest
+
+from videolit import cli
+from videolit.synth.actions import TIME_PAIRS, single_frame_ceiling
+
+
+@pytest.mark.slow
+def test_the_demo_learns_the_order_of_time(tmp_path):
+    out = tmp_path / "demo"
+    assert cli.main(["demo", "--out", str(out)]) == 0
+    found = {}
+    for name in ("small_r2plus1d", "small_cnn_rnn", "single_frame"):
+        folder = out / "runs" / name / "test_0"
+        card = json.loads(next(folder.glob("evaluation-*.json")).read_text())
+        audit = json.loads(next(folder.glob("audit-*.json")).read_text())
+        found[name] = (card["metrics"], audit)
+        assert card["metrics"]["majority"] == pytest.approx(0.1)
+    pairs = [name for pair in TIME_PAIRS for name in pair]
+    for name, least in {"small_r2plus1d": 0.85, "small_cnn_rnn": 0.75}.items():
+        metrics, audit = found[name]
+        assert metrics["accuracy"] >= least
+        # Played backwards, sitting down is standing up.
+        reversed_pairs = [audit["per_class"][action]["reversed"] for action in pairs]
+        assert sum(reversed_pairs) / len(reversed_pairs) < 0.1
+        assert audit["frozen"] < 0.3
+        assert "depends on the order" in audit["sentence"]
+    control, _ = found["single_frame"]
+    assert control["accuracy"] <= single_frame_ceiling()
+    # It does learn: what a single frame tells is well above chance.
+    assert control["accuracy"] >= 0.25

@@ -1,0 +1,48 @@
+"""Each notebook runs from the first cell to the last."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+
+
+@pytest.mark.slow
+def test_action(tmp_path):
+    """The article's steps, done right: unseen people are recognised, one model helps the other."""
+    notebook = nbformat.read(FOLDER / "action.ipynb", as_version=4)
+    NotebookClient(
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
+    accuracy = {
+        name: float(value)
+        for name, value in re.findall(r"^(R\(2\+1\)D|CNN \+ GRU|both): (0\.\d+)$", printed, re.M)
+    }
+    assert accuracy["R(2+1)D"] >= 0.8
+    assert accuracy["CNN + GRU"] >= 0.65
+    assert accuracy["both"] >= min(accuracy["R(2+1)D"], accuracy["CNN + GRU"])
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert len(pictures) >= 5
+
+
+def test_notebooks_are_committed_with_their_outputs():
+    for path in FOLDER.glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in code), path.name
+        assert not [
+            output for cell in code for output in cell.outputs if output.output_type == "error"
+        ]
+        assert path.stat().st_size < 1_500_000
