@@ -54,7 +54,7 @@ def two_processes(verb, data, out, *more):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[-30000:]
     return out / "small_cnn_rnn" / f"{verb}_0"
 
 

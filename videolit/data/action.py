@@ -198,7 +198,7 @@ class ActionDataModule(pl.LightningDataModule):
         """Return what an evaluation must say about its data, as JSON types."""
         manifest = self.manifest(split)
         return {
-            "data": Path(self.root).name if self.root is not None else "files",
+            "data": _data_name(self.root),
             "split": split,
             "split_hash": manifest.hash(),
             "num_samples": len(manifest),
@@ -263,6 +263,16 @@ class ActionDataModule(pl.LightningDataModule):
         if self.trainer is not None:
             processes = max(processes, self.trainer.num_devices)
         return min(max((cores or 1) // processes, 1), 8)
+
+
+def _data_name(root: str | None) -> str:
+    """Return what the data is called: its folder, or its list where that is not just "manifest"."""
+    if root is None:
+        return "files"
+    path = Path(root)
+    if path.suffix.lower() not in (".csv", ".jsonl"):
+        return path.name
+    return path.absolute().parent.name if path.stem == "manifest" else path.stem
 
 
 def _start_worker(worker: int) -> None:

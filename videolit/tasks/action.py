@@ -176,7 +176,11 @@ class ActionTask(VideoTask):
         # Each split has metrics of its own: none is reset by another's run.
         self.metrics = nn.ModuleDict()
         for split in ("val", "test"):
-            self.metrics[f"{split}_scores"] = MetricCollection(scores).clone(prefix=f"{split}/")
+            # Groups that share states form at the first update, which a process without a sample
+            # never makes: the processes would then disagree on what to exchange.
+            self.metrics[f"{split}_scores"] = MetricCollection(
+                scores, prefix=f"{split}/", compute_groups=False
+            ).clone()
             self.metrics[f"{split}_loss"] = MeanMetric()
             self.metrics[f"{split}_majority"] = majority.clone()
         self.metrics["test_samples"] = SampleScores(num_classes)
@@ -335,8 +339,9 @@ class ActionTask(VideoTask):
         counted, truth = scores[keep], label[keep]
         metrics = cast("MetricCollection", self.metrics[f"{split}_scores"])
         loss = cast("MeanMetric", self.metrics[f"{split}_loss"])
-        metrics.update(counted, truth)
-        loss.update(-counted.gather(1, truth[:, None]).clamp(min=1e-12).log())
+        if len(truth) > 0:
+            metrics.update(counted, truth)
+            loss.update(-counted.gather(1, truth[:, None]).clamp(min=1e-12).log())
         for name, metric in metrics.items():
             bar = name == "val/accuracy"
             self.log(name, metric, on_step=False, on_epoch=True, prog_bar=bar)
@@ -344,6 +349,7 @@ class ActionTask(VideoTask):
         if self._source is not None:
             counts = self._counts()
             majority = cast("MulticlassAccuracy", self.metrics[f"{split}_majority"])
-            majority.update(torch.full_like(truth, counts.index(max(counts))), truth)
+            if len(truth) > 0:
+                majority.update(torch.full_like(truth, counts.index(max(counts))), truth)
             self.log(f"{split}/majority", majority, on_step=False, on_epoch=True)
         return scores
