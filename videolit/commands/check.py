@@ -19,6 +19,7 @@ from videolit.data.index import Decoder
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.manifest import Manifest
 from videolit.data.verify import choose_decoder, verified_index
+from videolit.ops.cores import usable_cores
 from videolit.types import InputError, VideoError
 
 
@@ -77,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
         "those that cannot be read. Training then starts faster and meets no broken file.",
     )
     parser.add_argument("data", help="folder of class folders, a list (.csv, .jsonl), or videos")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (all)")
+    parser.add_argument("--workers", type=int, default=usable_cores(), help="processes (all cores)")
     parser.add_argument(
         "--decoder", default="auto", choices=["auto", "decord", "pyav", "torchcodec"]
     )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -145,15 +143,9 @@ def train_and_test(
         more: Further options of both commands.
     """
     runs = out / "runs"
-    # One core loads, the others train: more threads than cores are slower than one.
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    workers = max(cores // 2, 1)
-    torch.set_num_threads(max(cores - workers, 1))
     shared = ["--config", f"action/{name}", "--data.root", str(data)]
     shared += ["--trainer.default_root_dir", str(runs), "--seed_everything", str(seed)]
-    shared += ["--data.seed", str(seed), "--data.num_workers", str(workers)]
+    shared += ["--data.seed", str(seed)]
     shared += more
     length = [] if epochs is None else ["--trainer.max_epochs", str(epochs)]
     begin = time.perf_counter()

@@ -23,6 +23,7 @@ from videolit import __version__
 from videolit.data.index import Decoder, IndexCache, installed_version, shared_cache
 from videolit.data.reader import VideoReader
 from videolit.data.writer import write_video
+from videolit.ops.cores import usable_cores
 from videolit.types import InputError, VideoError
 
 State = Literal["ok", "note", "wrong"]
@@ -185,15 +186,15 @@ def _threads() -> Iterator[Finding]:
     """Look at cores, threads and load."""
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     threads = torch.get_num_threads()
     found = f"{cores} for this process, {threads} torch threads"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if cores and threads > cores:
+    if threads > cores:
         yield Finding(
             "wrong", "cores", found, f"more threads than cores: set OMP_NUM_THREADS={cores}"
         )
-    elif cores and load > cores:
+    elif load > cores:
         yield Finding(
             "note",
             "cores",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -11,10 +12,10 @@ from typing import NoReturn
 
 import jsonargparse
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-import videolit.data.action
 import videolit.data.transforms
 import videolit.encoders
 import videolit.tasks
@@ -29,6 +30,8 @@ from videolit.callbacks import (
     TestReport,
 )
 from videolit.callbacks.context import callbacks_of
+from videolit.data.action import ActionDataModule
+from videolit.ops.cores import usable_cores
 from videolit.tasks.base import VideoTask
 from videolit.types import InputError
 
@@ -80,6 +83,17 @@ class VideolitCLI(LightningCLI):
                 )
                 for kind in ("CSVLogger", "TensorBoardLogger")
             ]
+
+    def before_fit(self) -> None:
+        """Leave the loading processes their cores when the model is computed on the CPU too."""
+        trainer, data = self.trainer, self.datamodule
+        on_cpu = trainer.strategy.root_device.type == "cpu"
+        if on_cpu and isinstance(data, ActionDataModule) and "OMP_NUM_THREADS" not in os.environ:
+            # The share of the cores that this process has, as the DataModule counts it.
+            data.trainer = trainer
+            share = usable_cores() // trainer.num_devices - data.worker_count()
+            # More threads than free cores can be many times slower than one.
+            torch.set_num_threads(max(share, 1))
 
     def before_predict(self) -> None:
         """Keep no predictions in memory: the writer has them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from videolit.data.reader import Decoder
 from videolit.data.sampler import ClipSampler
 from videolit.data.split import Splits, split_manifest
 from videolit.data.transforms import ClipTransform, mirror_labels
+from videolit.ops.cores import usable_cores
 from videolit.types import ClipSpec, InputError, VideoBatch
 
 Split = Literal["train", "val", "test", "predict"]
@@ -43,7 +43,8 @@ class ActionDataModule(pl.LightningDataModule):
             names do not say so by left and right.
         batch_size: Clips of a training batch, per process.
         eval_batch_size: Videos of an evaluation batch, per process; None = ``batch_size``.
-        num_workers: Loading processes per training process; None = the free cores, at most 8.
+        num_workers: Loading processes per training process; None = its share of the cores, at most
+            8, and half of that where the model is computed on the same cores.
         decoder: ``auto`` takes the fastest decoder that is verified to be right on the file.
         class_names: Names in label order; None = sorted.
         group_pattern: Regular expression on a file's path below ``root``; its first group names
@@ -194,6 +195,17 @@ class ActionDataModule(pl.LightningDataModule):
             refuse_unreadable(batch, self.root or "DATA")
         return batch
 
+    def worker_count(self) -> int:
+        """Return the number of loading processes of this training process."""
+        if self.num_workers is not None:
+            return self.num_workers
+        share = usable_cores()
+        if self.trainer is not None:
+            share //= self.trainer.num_devices
+            if self.trainer.strategy.root_device.type == "cpu":
+                share //= 2
+        return min(max(share, 1), 8)
+
     def describe(self, split: Split) -> dict[str, Any]:
         """Return what an evaluation must say about its data, as JSON types."""
         manifest = self.manifest(split)
@@ -240,7 +252,7 @@ class ActionDataModule(pl.LightningDataModule):
             shuffle=training,
             seed=self.seed,
         )
-        workers = self._worker_count()
+        workers = self.worker_count()
         return DataLoader(
             dataset,
             batch_size=self.batch_size if training else self.eval_batch_size or self.batch_size,
@@ -254,15 +266,6 @@ class ActionDataModule(pl.LightningDataModule):
             # depend on how often data was loaded.
             generator=torch.Generator().manual_seed(self.seed),
         )
-
-    def _worker_count(self) -> int:
-        if self.num_workers is not None:
-            return self.num_workers
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        if self.trainer is not None:
-            processes = max(processes, self.trainer.num_devices)
-        return min(max((cores or 1) // processes, 1), 8)
 
 
 def _data_name(root: str | None) -> str:
