@@ -31,7 +31,7 @@ def test_action(tmp_path):
         output
         for cell in notebook.cells
         for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
+        if {"image/png", "image/jpeg"} & set(output.get("data", {}))
     ]
     assert len(pictures) >= 5
 
@@ -45,4 +45,4 @@ def test_notebooks_are_committed_with_their_outputs():
         assert not [
             output for cell in code for output in cell.outputs if output.output_type == "error"
         ]
-        assert path.stat().st_size < 1_500_000
+        assert path.stat().st_size < 1_000_000

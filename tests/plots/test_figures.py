@@ -369,11 +369,19 @@ def test_per_class_table_by_hand():
 # Display, files and state
 
 
-def test_a_notebook_shows_the_figure_without_pyplot():
-    data, metadata = DisplayFormatter().format(clip_strip(grey_clip()))
-    picture = cv2.imdecode(np.frombuffer(data["image/png"], np.uint8), cv2.IMREAD_COLOR)
-    # Twice the pixels, for screens of high density.
-    assert picture.shape[1] == pytest.approx(2 * metadata["image/png"]["width"], abs=2)
+@pytest.mark.parametrize(
+    ("figure", "kind", "density"),
+    [
+        (lambda: clip_strip(grey_clip()), "image/jpeg", 1.5),
+        (lambda: confusion_figure([[3, 1], [0, 4]], ["a", "b"]), "image/png", 2),
+    ],
+)
+def test_a_notebook_shows_the_figure_without_pyplot(figure, kind, density):
+    data, metadata = DisplayFormatter().format(figure())
+    assert {name for name in data if name.startswith("image/")} == {kind}
+    picture = cv2.imdecode(np.frombuffer(data[kind], np.uint8), cv2.IMREAD_COLOR)
+    # More pixels than on plain screens, for those of high density.
+    assert picture.shape[1] == pytest.approx(density * metadata[kind]["width"], abs=2)
 
 
 def test_figures_are_saved_by_suffix_and_leave_no_draft(tmp_path):
@@ -405,7 +413,7 @@ def test_names_are_text_not_formulas():
     names = ["a $5 bill", r"$\frac$"]
     save = confusion_figure([[3, 1], [0, 2]], names)
     assert save._repr_png_()
-    assert clip_grid([grey_clip()], [ClipLabel(r"$\frac$", "$$")])._repr_png_()
+    assert clip_grid([grey_clip()], [ClipLabel(r"$\frac$", "$$")])._repr_jpeg_()
     assert set(names) <= set(texts(save))
 
 

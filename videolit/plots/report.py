@@ -13,8 +13,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
+from videolit.ops.files import atomic_path
 from videolit.plots.clips import Frames, check_frames, choose_frames
 from videolit.plots.theme import (
     PAGE_STYLE,
@@ -22,7 +22,7 @@ from videolit.plots.theme import (
     SCREEN_DPI,
     WRONG_SYMBOL,
     render,
-    write_whole,
+    shows_frames,
 )
 from videolit.types import InputError
 
@@ -241,7 +241,8 @@ class Report:
         """
         path = Path(path)
         # Lone surrogates come from file names that are not UTF-8.
-        write_whole(path, self.html().encode("utf-8", errors="replace"))
+        with atomic_path(path) as part:
+            part.write_bytes(self.html().encode("utf-8", errors="replace"))
         return path
 
     def _add(self, part: str) -> None:
@@ -307,11 +308,7 @@ def _frame(frame: Frames, index: int) -> str:
 
 def _picture(figure: Figure) -> str:
     """Return a figure as a data URI."""
-    shows_frames = any(
-        isinstance(image, AxesImage) and np.ndim(np.asarray(image.get_array())) == 3
-        for image in figure.findobj(AxesImage)
-    )
-    if shows_frames:
+    if shows_frames(figure):
         png = np.frombuffer(render(figure, "png"), np.uint8)
         return _jpeg(np.asarray(cv2.imdecode(png, cv2.IMREAD_COLOR), np.uint8))
     svg = render(figure, "svg")

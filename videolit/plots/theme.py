@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib.figure
+import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
+from videolit.ops.files import atomic_path
 from videolit.types import InputError
 
 CARD = "#ffffff"
@@ -69,10 +72,25 @@ SAVE_DPI = 192
 class Figure(matplotlib.figure.Figure):
     """A matplotlib figure that a notebook shows when it ends a cell, without pyplot."""
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
-        """Return the picture and its size on the screen, as IPython asks for it."""
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
+        """Return a drawing and its size on the screen, as IPython asks for it."""
+        return None if shows_frames(self) else (render(self, "png"), self._screen_size())
+
+    def _repr_jpeg_(self) -> tuple[bytes, dict[str, int]] | None:
+        """Return frames and their size on the screen: as PNG they would take megabytes."""
+        return (render(self, "jpeg", dpi=144), self._screen_size()) if shows_frames(self) else None
+
+    def _screen_size(self) -> dict[str, int]:
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
-        return render(self, "png"), {"width": width, "height": height}
+        return {"width": width, "height": height}
+
+
+def shows_frames(figure: matplotlib.figure.Figure) -> bool:
+    """Tell whether a figure holds colour images, and not only drawings."""
+    return any(
+        isinstance(image, AxesImage) and np.ndim(np.asarray(image.get_array())) == 3
+        for image in figure.findobj(AxesImage)
+    )
 
 
 @functools.cache
@@ -120,16 +138,20 @@ def render(figure: matplotlib.figure.Figure, kind: str, *, dpi: int = SAVE_DPI) 
 
     Args:
         figure: Any matplotlib figure.
-        kind: A format of matplotlib, such as ``"png"`` or ``"svg"``.
+        kind: A format of matplotlib: ``"png"``, ``"jpeg"`` or ``"svg"``.
         dpi: Pixels per inch of what has pixels.
     """
     buffer = io.BytesIO()
+    settings: dict[str, dict[str, Any]] = {
+        "jpeg": {"pil_kwargs": {"quality": 85}},
+        "svg": {"metadata": {"Date": None}},
+    }
     figure.savefig(
         buffer,
         format=kind,
         dpi=dpi,
         facecolor=figure.get_facecolor(),
-        metadata={"Date": None} if kind == "svg" else None,
+        **settings.get(kind, {}),
     )
     return buffer.getvalue()
 
@@ -151,19 +173,9 @@ def save_figure(figure: matplotlib.figure.Figure, path: str | Path) -> Path:
     kind = path.suffix.lower().lstrip(".")
     if kind not in ("png", "svg"):
         raise InputError(f"{path}: a figure is saved as .png or .svg, got '{path.suffix}'")
-    write_whole(path, render(figure, kind))
+    with atomic_path(path) as part:
+        part.write_bytes(render(figure, kind))
     return path
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name beside it and rename it: readers never see half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 # The report's page; light and dark follow the reader's system, figures keep a white card.
