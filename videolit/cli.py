@@ -72,6 +72,29 @@ examples
 all options: videolit {verb} --help all; of a class: videolit {verb} --model.help ActionTask
 """
 
+PREDICT_HELP = """\
+usage: videolit predict --ckpt_path FILE [options] PATH [PATH ...]
+       videolit predict --config NAME_OR_FILE --ckpt_path FILE [options of fit]
+
+Names and probabilities of videos: files, folders, or lists (.csv, .jsonl). The checkpoint is all
+that is needed. One row per video, in the order given; a file that cannot be read gets an error row,
+and the exit code is 1. With --config: the test split of the data, or --data.predict_paths.
+
+  --ckpt_path FILE      a checkpoint that videolit wrote
+  --output FOLDER       write predictions.jsonl and predictions.csv there
+  --top N               classes per video in the table (3)
+  --batch_size N        videos at once (4)
+  --num_workers N       loading processes (auto)
+  --decoder D           auto, decord, pyav or torchcodec (auto)
+  --accelerator A       auto, cpu, gpu, ... (auto)
+  --allow_outside_root  accept paths of a list that lie outside its folder
+  --trust               also run model code from outside videolit that the checkpoint names
+
+examples
+  videolit predict --ckpt_path best.ckpt my_clip.mp4 other_folder/ --output answers
+  videolit predict --config action/folder_r2plus1d --data.root my_videos --ckpt_path best.ckpt
+"""
+
 WHAT = {
     "fit": (
         "Train a model. The best checkpoint by validation accuracy and the last one are kept.",
@@ -96,14 +119,6 @@ WHAT = {
         "                        model use time?\n",
         "  videolit test --config action/folder_r2plus1d --data.root my_videos "
         "--ckpt_path best.ckpt --audit\n",
-    ),
-    "predict": (
-        "Predict the test split of a configuration (or --data.predict_paths). For files and\n"
-        "folders no configuration is needed: videolit predict --ckpt_path best.ckpt a.mp4 folder/",
-        "the checkpoint to use",
-        "",
-        "  videolit predict --config action/folder_r2plus1d --data.root my_videos "
-        "--ckpt_path best.ckpt\n",
     ),
 }
 
@@ -151,6 +166,11 @@ def _run(verb: str, arguments: list[str]) -> int:
         from videolit.commands import predict
 
         return predict.main(arguments)
+    if not has_config and not wants_help:
+        raise InputError(
+            f"{verb} needs a configuration: --config FILE, or one of those that come with "
+            f"videolit: {', '.join(config_names())}"
+        )
     if wants_help and arguments[-1] == "all":
         arguments = arguments[:-1]
     from videolit.commands.trainer import run_verb
@@ -213,6 +233,8 @@ def _help() -> str:
 
 
 def _verb_help(verb: str) -> str:
+    if verb == "predict":
+        return PREDICT_HELP.rstrip()
     what, ckpt, more, examples = WHAT[verb]
     names = [name for name in config_names() if not name.startswith("trainer/")]
     return VERB_HELP.format(

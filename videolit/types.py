@@ -199,3 +199,7 @@ class ClassSource(Protocol):
     def clip_spec(self) -> ClipSpec:
         """The preprocessing of test and use."""
         ...
+
+    def sample_ids(self, split: Literal["train", "val", "test", "predict"]) -> Tensor:
+        """Return a number that stands for each sample of a split, int64 ``(N,)``."""
+        ...

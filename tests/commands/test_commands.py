@@ -1,4 +1,6 @@
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch
 import videolit
 from videolit import cli
 from videolit.commands import doctor
-from videolit.commands.trainer import next_run, plain_error
+from videolit.commands.trainer import claim_run, plain_error
 from videolit.data.writer import write_video
 from videolit.types import InputError
 
@@ -78,12 +80,12 @@ def test_check_lists_broken_files(tmp_path, capsys):
             frames = np.full((6, 32, 32, 3), 40 * number, np.uint8)
             write_video(tmp_path / name / f"{number}.mp4", frames, 10)
     assert cli.main(["check", str(tmp_path), "--workers", "1"]) == 0
-    assert "4 of 4 videos can be read" in capsys.readouterr().out
+    assert "4 of 4 videos can be used" in capsys.readouterr().out
     (tmp_path / "a" / "2.mp4").write_bytes((tmp_path / "a" / "0.mp4").read_bytes()[:700])
     (tmp_path / "b" / "2.mp4").write_text("<html>404</html>")
     assert cli.main(["check", str(tmp_path), "--workers", "2"]) == 1
     told = capsys.readouterr().out
-    assert "4 of 6 videos can be read" in told
+    assert "4 of 6 videos can be used" in told
     assert "not a video" in told
 
 
@@ -113,10 +115,14 @@ def test_doctor_says_what_to_do(monkeypatch, capsys):
 
 
 def test_runs_are_numbered(tmp_path):
-    assert next_run(tmp_path, "fit") == "fit_0"
-    for name in ("fit_0", "fit_7", "test_9", "fit_x"):
+    assert claim_run(tmp_path, "fit") == "fit_0"
+    for name in ("fit_7", "test_9", "fit_x"):
         (tmp_path / name).mkdir()
-    assert next_run(tmp_path, "fit") == "fit_8"
+    assert claim_run(tmp_path, "fit") == "fit_8"
+    # Another run may claim a number between looking and making.
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(lambda _: claim_run(tmp_path, "fit"), range(8)))
+    assert len(set(names)) == 8
 
 
 def test_parser_errors_are_boiled_down():
@@ -148,3 +154,61 @@ def test_demo_end_to_end_in_small(tmp_path, capsys):
         assert word in page
     assert "0.70" in told
     assert page.count("<img") > 40
+
+
+def test_a_runs_own_configuration_starts_a_run_of_its_own(checkpoint, tiny_set, tmp_path):
+    run = checkpoint.parent.parent
+    before = {file: (run / file).read_bytes() for file in ("metrics.csv", "config.yaml")}
+    settings = ["--config", str(run / "config.yaml"), "--ckpt_path", str(checkpoint)]
+    assert cli.main(["test", *settings, "--trainer.enable_progress_bar", "false"]) == 0
+    assert {file: (run / file).read_bytes() for file in before} == before
+    assert (run.parents[1] / "config" / "test_0").is_dir()
+
+
+def test_predicting_labelled_parts_tells_them_apart(checkpoint, tiny_set, tmp_path):
+    listing = tiny_set / "parts.csv"
+    listing.write_text(
+        "path,start,end\nstay/ann_stay.mp4,0,0.5\nstay/ann_stay.mp4,0.5,1.0\nstay/bob_stay.mp4,,\n"
+    )
+    cli.main(["predict", "--ckpt_path", str(checkpoint), str(listing), "--output", str(tmp_path)])
+    listing.unlink()
+    rows = [json.loads(line) for line in (tmp_path / "predictions.jsonl").open()]
+    assert [(row.get("start"), row.get("end")) for row in rows] == [
+        (0, 0.5),
+        (0.5, 1),
+        (None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["test"], "test needs --ckpt_path"),
+        (["validate"], "validate needs --ckpt_path"),
+        (["test", "--ckpt_path", "nope.ckpt"], "nope.ckpt: no such checkpoint"),
+        (["test", "--ckpt_path", __file__], "not in PyTorch's file format"),
+        (["fit", "--trainer.accelerator", "gpu"], "gpu|GPU|CUDA"),
+        (["fit", "--data.batch_size", "0"], "batch_size must be at least 1, got 0"),
+        (["fit", "--audit"], "--audit belongs to test"),
+        (["fit", "--model.temporal", "LSTM"], "there is no class LSTM"),
+    ],
+)
+def test_mistakes_are_told_and_leave_nothing(arguments, message, tiny_set, tmp_path, capsys):
+    verb, *rest = arguments
+    shared = ["--config", "action/small_cnn_rnn", "--data.root", str(tiny_set)]
+    code = cli.main([verb, *shared, "--trainer.default_root_dir", str(tmp_path / "runs"), *rest])
+    told = capsys.readouterr().err
+    assert code == 2
+    assert re.search(message, told), told
+    assert not list((tmp_path / "runs").glob("*/*"))
+
+
+def test_segments_after_the_end_are_found_before_training(tiny_set, capsys):
+    listing = tiny_set / "late.csv"
+    listing.write_text("path,label,start,end\nstay/ann_stay.mp4,a,100,101\nstay/bob_stay.mp4,b,,\n")
+    code = cli.main(["check", str(listing), "--workers", "1"])
+    listing.unlink()
+    assert code == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "2 of 3 videos can be used" in told
+    assert "labelled from 100 s o" in told

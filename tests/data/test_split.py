@@ -394,3 +394,21 @@ def test_recorded_sets(real_data):
             assert abs(len(part) - 45) <= 2
             assert part.class_counts().min() >= 18
         splits.require("train", "val", "test")
+
+
+def test_the_order_of_the_classes_does_not_move_samples(tmp_path):
+    """Else a test with classes in another order would meet samples of the training."""
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+        for number in range(5 + ord(name) % 3):
+            (tmp_path / name / f"{number}.mp4").write_bytes(b"x")
+    found = []
+    for names in (None, ["d", "b", "a", "c"], ["c", "d", "b", "a"]):
+        splits = split_manifest(read_manifest(tmp_path, class_names=names), seed=3)
+        found.append(
+            [
+                sorted(part.video_id(i) for i in range(len(part)))
+                for part in (splits.train, splits.val, splits.test)
+            ]
+        )
+    assert found[0] == found[1] == found[2]

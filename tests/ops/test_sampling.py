@@ -116,6 +116,13 @@ def test_no_frame_is_an_error():
         sampling.choose_frames(np.zeros(0), ClipSpec())
 
 
+def test_fps_reaches_the_last_frame():
+    spec = ClipSpec(sampling="dense", num_frames=4, fps=5.0)
+    timestamps = np.arange(50) / 25
+    last = sampling.choose_frames(timestamps, spec, view=1, num_views=2).indices
+    assert last.tolist() == [34, 39, 44, 49]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

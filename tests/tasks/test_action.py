@@ -366,3 +366,43 @@ def test_without_data_module_the_classes_must_be_named(tiny_set, tmp_path):
 def test_two_levels_of_inheritance():
     assert ActionTask.__mro__[1] is VideoTask
     assert VideoTask.__mro__[1] is pl.LightningModule
+
+
+def test_a_test_that_meets_training_samples_is_told(trained, tiny_set, tmp_path):
+    path, spec, _ = trained
+    task = load_task(path)
+    other = data(tiny_set, clip=spec, seed=5)
+    with pytest.warns(UserWarning, match=r"\d of \d test samples were used in training"):
+        trainer(tmp_path).test(task, datamodule=other, verbose=False)
+    assert task.num_seen > 0
+    trainer(tmp_path).test(task, datamodule=data(tiny_set, clip=spec), verbose=False)
+    assert task.num_seen == 0
+
+
+def test_a_test_on_other_clips_is_told(trained, tiny_set, tmp_path):
+    path, _, _ = trained
+    with pytest.warns(UserWarning, match=r"trained on other clips \(4 frames .*5 frames"):
+        trainer(tmp_path).test(
+            load_task(path),
+            datamodule=data(tiny_set, clip=ClipSpec(num_frames=5, size=32, resize=32)),
+            verbose=False,
+        )
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tiny_set, tmp_path):
+    task = small_task(optimizer=partial(torch.optim.SGD, lr=1e30))
+    with pytest.raises(InputError, match="training loss became (nan|inf).*lower learning rate"):
+        trainer(tmp_path, max_epochs=3).fit(task, datamodule=data(tiny_set))
+
+
+def test_the_baseline_is_the_best_constant_answer(tiny_set, tmp_path):
+    """Also where the data has a test split only, or ties in training."""
+    root = tmp_path / "rare"
+    for name, people in {"go_left": "ann", "go_right": "ann bob cem", "stay": "ann"}.items():
+        (root / "test" / name).mkdir(parents=True)
+        for person in people.split():
+            file = tiny_set / name / f"{person}_{name}.mp4"
+            (root / "test" / name / file.name).write_bytes(file.read_bytes())
+    task = small_task(class_names=NAMES)
+    (result,) = trainer(tmp_path).test(task, datamodule=data(root), verbose=False)
+    assert result["test/majority"] == pytest.approx(0.6)

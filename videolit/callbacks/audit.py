@@ -56,10 +56,11 @@ class TemporalAudit(pl.Callback):
         """Score the changed clips of a batch."""
         task, keep = task_of(pl_module), batch["sample_mask"]
         index, label = batch["index"][keep], task.labels(batch)[keep]
-        for kind, store in self._stores.items():
-            video = _change(kind, batch)
-            scores = task.probabilities(video, batch["mask"])
-            store.update(index, label, scores[keep])
+        # In the precision of the test: the unchanged clips were scored in it.
+        with trainer.precision_plugin.test_step_context():
+            for kind, store in self._stores.items():
+                scores = task.probabilities(_change(kind, batch), batch["mask"])
+                store.update(index, label, scores[keep])
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gather the scores of all processes."""

@@ -29,11 +29,12 @@ class ChanceWarning(pl.Callback):
         self._best = 0.0
         self._limit = 0.0
         self._majority = 0.0
+        self._has_looked = False
         self._has_warned = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start over."""
-        self._best, self._has_warned = 0.0, False
+        self._best, self._has_looked, self._has_warned = 0.0, False, False
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the accuracy, and warn when it is time to."""
@@ -47,7 +48,9 @@ class ChanceWarning(pl.Callback):
         self._best = max(self._best, float(metrics["val/accuracy"]))
         epochs = trainer.max_epochs or 0
         done = trainer.current_epoch + 1
-        if epochs > LEAST_EPOCHS and done == max(math.ceil(epochs * self.share), LEAST_EPOCHS):
+        due = done >= max(math.ceil(epochs * self.share), LEAST_EPOCHS)
+        if epochs > LEAST_EPOCHS and due and not self._has_looked:
+            self._has_looked = True
             self._warn(f"after epoch {done} of {epochs}", pl_module)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

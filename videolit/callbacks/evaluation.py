@@ -109,6 +109,7 @@ class EvaluationCard(pl.Callback):
             "accuracy_interval_95": [low, high],
             "interval_over": "groups" if groups is not None else "samples",
             "num_scored": len(index),
+            "num_seen_in_training": task.num_seen,
             **about,
             "classes": names,
             "model": {
@@ -118,6 +119,7 @@ class EvaluationCard(pl.Callback):
             "parameters": sum(p.numel() for p in task.parameters()),
             "checkpoint": str(ckpt) if ckpt else None,
             "checkpoint_sha256": file_hash(ckpt) if ckpt else None,
+            "trained_on": task.clip_spec.describe() if task.clip_spec is not None else None,
             "precision": str(trainer.precision),
             "devices": f"{trainer.world_size} × {task.device.type}",
             "average_of_views": "probability",

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 
-from videolit.callbacks.context import task_of
+from videolit.callbacks.context import data_of, task_of
 from videolit.ops.files import atomic_path
+from videolit.types import InputError
 
 
 class PredictionWriter(pl.Callback):
@@ -40,6 +42,8 @@ class PredictionWriter(pl.Callback):
         # All processes agree on the log folder here, so all must ask.
         log_dir = trainer.log_dir or trainer.default_root_dir
         self._target = Path(self.folder or log_dir)
+        if self._target.exists() and not self._target.is_dir():
+            raise InputError(f"predictions go into a folder, but {self._target} is a file")
         self._target.mkdir(parents=True, exist_ok=True)
         self._shard(trainer.global_rank).write_text("")
 
@@ -69,6 +73,12 @@ class PredictionWriter(pl.Callback):
                 for line in handle:
                     row = json.loads(line)
                     found[row.pop("index")] = row
+        manifest = data_of(trainer).manifest("predict")
+        for index, row in found.items():
+            # Several labelled parts of one file are told apart by their times.
+            for name, time in (("start", manifest.start[index]), ("end", manifest.end[index])):
+                if not np.isnan(time):
+                    row[name] = float(time)
         self.rows = [found[index] for index in sorted(found)]
         write_predictions(self.rows, self._target)
         for shard in shards:
@@ -123,10 +133,13 @@ def write_predictions(rows: Sequence[Mapping[str, Any]], folder: str | Path) -> 
     ):
         writer = csv.writer(handle)
         columns = [f"{name}_{place}" for place in (2, 3) for name in ("label", "probability")]
-        writer.writerow(["path", "status", "label", "probability", *columns, "error"])
+        writer.writerow(
+            ["path", "status", "label", "probability", *columns, "error", "start", "end"]
+        )
         for row in rows:
             best = [
                 cell for pair in list(row.get("probabilities", {}).items())[:3] for cell in pair
             ]
             cells = best + [""] * (6 - len(best))
-            writer.writerow([row["path"], row["status"], *cells, row.get("error", "")])
+            ending = [row.get(name, "") for name in ("error", "start", "end")]
+            writer.writerow([row["path"], row["status"], *cells, *ending])

@@ -105,7 +105,10 @@ class TestReport(pl.Callback):
             return
         assert self._path is not None
         callbacks = callbacks_of(trainer)
-        card = next(c for c in callbacks if isinstance(c, EvaluationCard)).card
+        cards = [c.card for c in callbacks if isinstance(c, EvaluationCard)]
+        if not cards:
+            raise InputError("TestReport shows what EvaluationCard finds: add both to callbacks")
+        card = cards[0]
         audit = next((c.result for c in callbacks if isinstance(c, TemporalAudit)), None)
         report = Report(
             f"Test of {Path(card['checkpoint'] or 'a model').name} on {card['data']}",
@@ -146,6 +149,12 @@ def add_headline(
     )
     if card["num_scored"] < card["num_samples"]:
         report.note("Not all samples were scored: these figures are no result.", "warn")
+    if card["num_seen_in_training"]:
+        report.note(
+            f"{card['num_seen_in_training']} of these samples were used in training or to choose "
+            "the model: this accuracy is no result.",
+            "warn",
+        )
     if audit:
         sentence = audit["sentence"]
         report.note(sentence[0].upper() + sentence[1:], "info")

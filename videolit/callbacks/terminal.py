@@ -43,8 +43,10 @@ class RunSummary(pl.Callback):
                 f"samples; {data.clip_spec.describe()}"
             )
         device = pl_module.device.type
+        epochs = trainer.max_epochs
+        length = f"{epochs} epochs" if epochs and epochs > 0 else f"{trainer.max_steps} steps"
         print(
-            f"Run:    {trainer.max_epochs} epochs on {trainer.world_size} × {device}, precision "
+            f"Run:    {length} on {trainer.world_size} × {device}, precision "
             f"{trainer.precision}; log in {folder}"
         )
 

@@ -11,9 +11,11 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from videolit.data.index import Decoder
 from videolit.data.listing import list_videos, read_manifest
@@ -103,7 +105,17 @@ def main(argv: Sequence[str]) -> int:
         for result in check_files(paths, decoder=options.decoder, workers=options.workers):
             results.append(result)
             progress.advance(bar)
-    return _report(console, manifest, results)
+    return _report(console, manifest, [*results, *_empty_parts(manifest, results)])
+
+
+def _empty_parts(manifest: Manifest, results: Sequence[Checked]) -> Iterator[Checked]:
+    """Yield the rows whose part of the file begins after its end."""
+    length = {result.path: result.seconds for result in results if not result.reason}
+    for row in np.flatnonzero(~np.isnan(manifest.start)):
+        path, start = manifest.path(int(row)), float(manifest.start[row])
+        if path in length and start >= length[path]:
+            why = f"labelled from {start:g} s on, but it lasts {length[path]:.2f} s"
+            yield Checked(path, why, "", 0.0)
 
 
 def _listing(data: str) -> Manifest:
@@ -125,7 +137,7 @@ def _report(console: Console, manifest: Manifest, results: Sequence[Checked]) ->
     decoders = collections.Counter(result.decoder for result in good)
     kinds = ", ".join(f"{count} by {name}" for name, count in decoders.most_common())
     console.print(
-        f"{len(good)} of {len(results)} videos can be read ({length}): {kinds or 'none'}."
+        f"{len(good)} of {len(results)} videos can be used ({length}): {kinds or 'none'}."
     )
     counts = manifest.class_counts()
     if len(counts):
@@ -139,10 +151,11 @@ def _report(console: Console, manifest: Manifest, results: Sequence[Checked]) ->
     if not bad:
         return 0
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column("cannot be read", overflow="fold")
+    table.add_column("cannot be used", overflow="fold")
     table.add_column("why", overflow="fold")
     for result in bad:
-        table.add_row(os.path.relpath(result.path), result.reason)
+        # Text, not markup: a file may be called [red].
+        table.add_row(Text(os.path.relpath(result.path)), Text(result.reason))
     console.print(table)
     console.print("Repair these files or take them out of the data: training refuses them.")
     return 1

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from videolit import __version__
 from videolit.data.index import Decoder, IndexCache, installed_version, shared_cache
@@ -58,9 +59,10 @@ def main(argv: Sequence[str]) -> int:
     for column in ("", "name", "found"):
         table.add_column(column, overflow="fold", style="bold" if column == "name" else None)
     for finding in findings:
-        table.add_row(MARKS[finding.state], finding.name, finding.found)
+        # Text, not markup: brackets are part of what is said.
+        table.add_row(MARKS[finding.state], finding.name, Text(finding.found))
         if finding.advice:
-            table.add_row("", "", f"[dim]→[/dim] {finding.advice}")
+            table.add_row("", "", Text(f"→ {finding.advice}"))
     console.print(table)
     wrong = sum(finding.state == "wrong" for finding in findings)
     console.print(f"\n{wrong} fault(s) found." if wrong else "\nReady.")

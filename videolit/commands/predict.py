@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from videolit.callbacks.predictions import PredictionWriter
+from videolit.commands.trainer import quieten
 from videolit.data.action import ActionDataModule
 from videolit.data.reader import Decoder
 from videolit.tasks.checkpoint import load_task
@@ -33,6 +35,7 @@ def predict(
     decoder: Decoder = "auto",
     accelerator: str = "auto",
     trust: bool = False,
+    allow_outside_root: bool = False,
     progress: bool = False,
 ) -> list[dict[str, Any]]:
     """Predict videos with a checkpoint alone.
@@ -46,6 +49,7 @@ def predict(
         decoder: See :class:`~videolit.data.reader.VideoReader`.
         accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``.
         trust: Also run model code from outside videolit that the checkpoint names.
+        allow_outside_root: Accept paths of a list that lie outside its folder.
         progress: Show a progress bar.
 
     Returns:
@@ -63,21 +67,25 @@ def predict(
         batch_size=batch_size,
         num_workers=num_workers,
         decoder=decoder,
+        allow_outside_root=allow_outside_root,
     )
     data.setup("predict")
     if num_workers is None and len(data.manifest("predict")) <= 2 * batch_size:
         data.num_workers = 0
     with tempfile.TemporaryDirectory() as scratch:
         writer = PredictionWriter(folder=str(output or scratch), quiet=True)
-        trainer = pl.Trainer(
-            accelerator=accelerator,
-            devices=1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=progress,
-            callbacks=[writer],
-        )
+        try:
+            trainer = pl.Trainer(
+                accelerator=accelerator,
+                devices=1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=progress,
+                callbacks=[writer],
+            )
+        except (MisconfigurationException, ValueError) as problem:
+            raise InputError(f"accelerator {accelerator!r}: {problem}") from problem
         trainer.predict(task, datamodule=data, return_predictions=False)
     return writer.rows
 
@@ -89,6 +97,11 @@ def main(argv: Sequence[str]) -> int:
         description="Predict videos with a checkpoint: names and probabilities. No YAML needed.",
         epilog="To predict the test split of a configuration instead: "
         "videolit predict --config action/folder_r2plus1d --ckpt_path best.ckpt",
+    )
+    parser.add_argument(
+        "--allow_outside_root",
+        action="store_true",
+        help="accept paths of a list that lie outside its folder",
     )
     parser.add_argument("paths", nargs="+", help="video files, folders, or lists (.csv, .jsonl)")
     parser.add_argument("--ckpt_path", required=True, help="a checkpoint that videolit wrote")
@@ -107,6 +120,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_intermixed_args(argv)
     if options.top < 1:
         raise InputError(f"--top must be at least 1, got {options.top}")
+    quieten()
     rows = predict(
         options.ckpt_path,
         options.paths,
@@ -116,6 +130,7 @@ def main(argv: Sequence[str]) -> int:
         decoder=options.decoder,
         accelerator=options.accelerator,
         trust=options.trust,
+        allow_outside_root=options.allow_outside_root,
         progress=Console().is_terminal,
     )
     print_predictions(rows, top=options.top)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import os
 import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jsonargparse
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 import videolit.data.transforms
 import videolit.encoders
@@ -33,6 +37,7 @@ from videolit.callbacks.context import callbacks_of
 from videolit.data.action import ActionDataModule
 from videolit.ops.cores import usable_cores
 from videolit.tasks.base import VideoTask
+from videolit.tasks.checkpoint import check_checkpoint_file
 from videolit.types import InputError
 
 # What a configuration may name without --trust: whatever it imports runs.
@@ -51,8 +56,54 @@ class PlainParser(LightningArgumentParser):
         raise plain_error(message, ex)
 
 
+class RunConfig(SaveConfigCallback):
+    """Write the whole configuration of a training into its run folder."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Write it at the start of fit; other verbs leave the configuration of a training alone."""
+        if stage == "fit" and trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
 class VideolitCLI(LightningCLI):
-    """LightningCLI with videolit's callbacks and what a user wants to read at the end."""
+    """LightningCLI with videolit's callbacks, run folders and last words.
+
+    Args:
+        arguments: The command line, the verb first.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.run_folder: Path | None = None
+        try:
+            super().__init__(
+                VideoTask,
+                pl.LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                seed_everything_default=0,
+                save_config_callback=RunConfig,
+                save_config_kwargs={"overwrite": True},
+                trainer_defaults={
+                    "callbacks": [
+                        ChanceWarning(),
+                        EvaluationCard(),
+                        TestReport(),
+                        PredictionWriter(),
+                        RunSummary(),
+                    ],
+                    "default_root_dir": "runs",
+                    "enable_model_summary": False,
+                    "plugins": {"class_path": "videolit.callbacks.AtomicCheckpointIO"},
+                },
+                args=list(arguments),
+                parser_class=PlainParser,
+            )
+        except BaseException:
+            # A start that failed leaves no empty folder behind.
+            if self.run_folder is not None:
+                with contextlib.suppress(OSError):
+                    self.run_folder.rmdir()
+            raise
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the options beside model, data and trainer."""
@@ -62,27 +113,23 @@ class VideolitCLI(LightningCLI):
             help="test again on frozen, shuffled and reversed clips (test only)",
         )
 
-    def before_instantiate_classes(self) -> None:
+    def instantiate_trainer(self, **settings: Any) -> pl.Trainer:  # noqa: ANN401 - Lightning's
         """Log to CSV and TensorBoard, in a folder of this run, unless the user chose loggers."""
-        trainer = self.config[self.subcommand].trainer
-        if trainer.enable_progress_bar is not False:
+        chosen = self.config[self.subcommand]
+        if chosen.trainer.enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(RunProgress())
-        if trainer.logger in (None, True):
-            configs = self.config[self.subcommand].config or []
-            name = Path(str(configs[0])).stem if configs else "run"
-            folder = Path(trainer.default_root_dir or "runs") / name
-            place = {
-                "save_dir": str(folder.parent),
-                "name": name,
-                "version": next_run(folder, str(self.subcommand)),
-            }
-            trainer.logger = [
-                jsonargparse.Namespace(  # type: ignore[no-untyped-call]
-                    class_path=f"lightning.pytorch.loggers.{kind}",
-                    init_args=jsonargparse.Namespace(place),  # type: ignore[no-untyped-call]
-                )
-                for kind in ("CSVLogger", "TensorBoardLogger")
+        if chosen.trainer.logger in (None, True) and not chosen.trainer.fast_dev_run:
+            name = Path(str(chosen.config[0])).stem if chosen.config else "run"
+            parent = Path(chosen.trainer.default_root_dir or "runs")
+            version = claim_run(parent / name, str(self.subcommand))
+            self.run_folder = parent / name / version
+            # Not in the configuration: whoever uses the one of this run gets a folder of his own.
+            settings["logger"] = [
+                kind(save_dir=parent, name=name, version=version)
+                for kind in (CSVLogger, TensorBoardLogger)
             ]
+        trainer: pl.Trainer = super().instantiate_trainer(**settings)
+        return trainer
 
     def before_fit(self) -> None:
         """Leave the loading processes their cores when the model is computed on the CPU too."""
@@ -95,12 +142,18 @@ class VideolitCLI(LightningCLI):
             # More threads than free cores can be many times slower than one.
             torch.set_num_threads(max(share, 1))
 
+    def before_validate(self) -> None:
+        """Refuse to evaluate random weights."""
+        self._require_checkpoint()
+
     def before_predict(self) -> None:
         """Keep no predictions in memory: the writer has them."""
+        self._require_checkpoint()
         self.config_init[self.subcommand]["return_predictions"] = False
 
     def before_test(self) -> None:
         """Attach the temporal audit where it is asked for."""
+        self._require_checkpoint()
         # The evaluation card says it better than Lightning's table.
         self.config_init[self.subcommand]["verbose"] = False
         if self.config[self.subcommand].audit:
@@ -113,13 +166,29 @@ class VideolitCLI(LightningCLI):
         if not isinstance(keeper, ModelCheckpoint) or not keeper.best_model_path:
             return
         if self.trainer.is_global_zero:
-            score = keeper.best_model_score
+            score, best = keeper.best_model_score, keeper.best_model_path
             value = f" ({keeper.monitor} {float(score):.3f})" if score is not None else ""
+            config = Path(best).parent.parent / "config.yaml"
             print(
-                f"\nBest checkpoint{value}: {keeper.best_model_path}\n"
-                f"Use it:   videolit predict --ckpt_path {keeper.best_model_path} FILES\n"
-                f"Test it:  videolit test --config ... --ckpt_path {keeper.best_model_path} --audit"
+                f"\nBest checkpoint{value}: {best}\n"
+                f"Use it:   videolit predict --ckpt_path {best} FILES\n"
+                f"Test it:  videolit test --config {config} --ckpt_path {best} --audit"
             )
+
+    def _require_checkpoint(self) -> None:
+        """Refuse to go on with random weights."""
+        path = self.config[self.subcommand].ckpt_path
+        if path is None and not self.config[self.subcommand].trainer.fast_dev_run:
+            raise InputError(
+                f"{self.subcommand} needs --ckpt_path: without a checkpoint the weights are random"
+            )
+
+
+# How the parser tells what it tried; of no use to whoever must mend the command.
+NOISE = (
+    *("Does not validate", "Subtypes:", "Errors:", "Given value"),
+    *("Expected a <class", "Expected a path but"),
+)
 
 
 def plain_error(message: str, problem: BaseException | None) -> InputError:
@@ -138,22 +207,43 @@ def plain_error(message: str, problem: BaseException | None) -> InputError:
     for line in message.splitlines():
         text = re.sub(r"^\s*-?\s*", "", line).strip()
         text = re.sub(r"Problem with given class_path '([\w.]+)':", r"\1:", text)
+        text = re.sub(r"Expected a dot import path string: (\S+)", r"there is no class \1", text)
         text = re.sub(r"^Parser key \"([\w.]+)\":", r"\1:", text)
-        noise = ("Does not validate", "Subtypes:", "Errors:", "Given value", "Expected a <class")
-        if text and not text.startswith(noise):
+        if text and not text.startswith(NOISE):
             lines.append(text)
+    if "denied by" in message:
+        lines.append(
+            "classes from outside videolit, Lightning and torch need --trust: their code runs"
+        )
     hint = "`videolit fit --help` shows the options used most, `--help all` lists all."
     return InputError("\n  ".join([" ".join(lines[:1]), *lines[1:], hint]))
 
 
-def next_run(folder: Path, verb: str) -> str:
-    """Return the name of a new run: ``fit_0``, ``fit_1``, ..."""
+def claim_run(folder: Path, verb: str) -> str:
+    """Make the folder of a new run, ``fit_0``, ``fit_1``, ..., and return its name.
+
+    Runs that start at the same time get folders of their own. Only the first process of a run
+    makes one; the others write nothing.
+    """
     taken = [
         int(number)
         for path in folder.glob(f"{verb}_*")
         if (number := path.name.removeprefix(f"{verb}_")).isdecimal()
     ]
-    return f"{verb}_{max(taken, default=-1) + 1}"
+    free = max(taken, default=-1) + 1
+    while is_first_process():
+        try:
+            (folder / f"{verb}_{free}").mkdir(parents=True)
+            break
+        except FileExistsError:
+            free += 1
+    return f"{verb}_{free}"
+
+
+def is_first_process() -> bool:
+    """Tell whether this is the first process of a run, by what its launcher says."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") == "0" for name in names)
 
 
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
@@ -167,44 +257,29 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         Exit code 0.
     """
     rest = [argument for argument in arguments if argument != "--trust"]
+    if "--audit" in rest and verb != "test":
+        raise InputError(f"--audit belongs to test, not to {verb}")
     if len(rest) == len(arguments):
         jsonargparse.set_parsing_settings(
             import_path_denylist=["*"], import_path_allowlist=ALLOWED_IMPORTS
         )
-    _quieten()
+    quieten()
+    # Before Lightning reads the file to see which settings it holds.
+    for before, argument in itertools.pairwise(["", *rest]):
+        given = argument if before == "--ckpt_path" else argument.partition("--ckpt_path=")[2]
+        if given and given not in ("last", "best", "hpc", "null"):
+            check_checkpoint_file(given)
     try:
-        _start(verb, rest)
+        VideolitCLI([verb, *rest])
+    except MisconfigurationException as problem:
+        # Lightning's word for settings that contradict each other or the machine.
+        raise InputError(str(problem)) from problem
     except ValueError as problem:
         # An object that its class refuses arrives as an error of the parser.
         if "Union subtypes" in str(problem):
             raise plain_error(str(problem), problem) from problem
         raise
     return 0
-
-
-def _start(verb: str, arguments: Sequence[str]) -> None:
-    """Parse the command line, build everything and run."""
-    VideolitCLI(
-        VideoTask,
-        pl.LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        seed_everything_default=0,
-        save_config_kwargs={"overwrite": True},
-        trainer_defaults={
-            "callbacks": [
-                ChanceWarning(),
-                EvaluationCard(),
-                TestReport(),
-                PredictionWriter(),
-                RunSummary(),
-            ],
-            "enable_model_summary": False,
-            "plugins": {"class_path": "videolit.callbacks.AtomicCheckpointIO"},
-        },
-        args=[verb, *arguments],
-        parser_class=PlainParser,
-    )
 
 
 # Lightning's adverts, and its remarks on choices that videolit makes on purpose.
@@ -222,7 +297,7 @@ SILENCED_WARNINGS = (
     r".*Checkpoint directory .* exists and is not empty",
     r".*Experiment logs directory .* exists and is not empty",
     # A test has a log folder of its own.
-    r".*The dirpath has changed from",
+    r".*The dirpath has changed from .*/test_\d+/",
     # Metrics are synchronised by torchmetrics.
     r".*It is recommended to use `self.log\(.*sync_dist=True\)`",
     # Lightning 2.6 with torch 2.14.
@@ -238,8 +313,8 @@ SILENCED_REMARKS = (
 )
 
 
-def _quieten() -> None:
-    """Leave what a user needs to read."""
+def quieten() -> None:
+    """Leave what a user needs to read, on the command line."""
     for message in SILENCED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):

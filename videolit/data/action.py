@@ -9,6 +9,7 @@ from typing import Any, Literal
 import cv2
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from videolit.data.clips import ClipDataset, Sample, collate, refuse_unreadable
@@ -82,6 +83,13 @@ class ActionDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("eval_batch_size", eval_batch_size, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}, got {value}")
         self.root = root
         self.clip = clip
         self.train_transform = train_transform
@@ -195,6 +203,10 @@ class ActionDataModule(pl.LightningDataModule):
             refuse_unreadable(batch, self.root or "DATA")
         return batch
 
+    def sample_ids(self, split: Split) -> Tensor:
+        """Return a number that stands for each sample of a split, int64 ``(N,)``."""
+        return torch.from_numpy(self.manifest(split).ids())
+
     def worker_count(self) -> int:
         """Return the number of loading processes of this training process."""
         if self.num_workers is not None:
@@ -272,10 +284,10 @@ def _data_name(root: str | None) -> str:
     """Return what the data is called: its folder, or its list where that is not just "manifest"."""
     if root is None:
         return "files"
-    path = Path(root)
+    path = Path(root).resolve()
     if path.suffix.lower() not in (".csv", ".jsonl"):
         return path.name
-    return path.absolute().parent.name if path.stem == "manifest" else path.stem
+    return path.parent.name if path.stem == "manifest" else path.stem
 
 
 def _start_worker(worker: int) -> None:

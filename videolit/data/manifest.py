@@ -126,6 +126,17 @@ class Manifest:
             **{name: getattr(self, name)[chosen] for name in columns},
         )
 
+    def ids(self) -> NDArray[np.int64]:
+        """Return a number for each row, ``(N,)``, by its path below the root, start and end."""
+        times = zip(self.start.tolist(), self.end.tolist(), strict=True)
+        digests = b"".join(
+            hashlib.blake2b(
+                b"%b\0%b" % (self.paths.raw(i), repr(time).encode()), digest_size=8
+            ).digest()
+            for i, time in enumerate(times)
+        )
+        return np.frombuffer(digests, np.int64).copy()
+
     def hash(self) -> str:
         """Return 16 hexadecimal digits that tell which samples these are.
 

@@ -19,6 +19,7 @@ VIDEO_SUFFIXES = (
     *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
 )
+_LOG_FOLDERS = ("runs", "lightning_logs")
 _LAYOUT = (
     "expected <root>/<class>/*.mp4, or <root>/{train,val,test}/<class>/*.mp4, or a manifest.csv "
     "with the columns path,label"
@@ -28,6 +29,10 @@ _LAYOUT = (
 def folder_rows(root: str) -> Iterator[tuple[str, tuple[str, ...] | str]]:
     """Yield a row for each video in class folders, sorted; refuse folders that are no layout."""
     loose, folders = _entries(root)
+    # What training leaves in the data's folder is no class.
+    folders = [
+        name for name in folders if name not in _LOG_FOLDERS or videos_below(f"{root}/{name}")
+    ]
     split_folders = [name for name in folders if name.lower() in SPLIT_WORDS]
     if split_folders and len(split_folders) < len(folders):
         if any(_entries(f"{root}/{name}")[0] for name in split_folders):

@@ -206,7 +206,9 @@ def _divide(
             f"fill the splits train, {', '.join(SPLITS[s] for s in shares)}: whole groups stay "
             "together. Record more groups, set a fraction to 0, or leave the groups out"
         )
-    labels = manifest.labels[rows]
+    # By name: the same data must be divided the same whatever order its classes are asked for in.
+    ranks = np.argsort(np.argsort(np.array(manifest.class_names, dtype=object)))
+    labels = np.append(ranks, -1)[manifest.labels[rows]]
     if len(numbers) == len(rows):
         return _by_class(labels, _shuffled(numbers, seed, 0), shares)
     counts: list[Counter[int]] = [Counter() for _ in numbers]

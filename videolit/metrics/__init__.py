@@ -1,6 +1,7 @@
 """Metrics that torchmetrics lacks, each beside its pure function."""
 
 from videolit.metrics.classification import (
+    MajorityBaseline,
     MeanClassAccuracy,
     SampleScores,
     bootstrap_interval,
@@ -9,6 +10,7 @@ from videolit.metrics.classification import (
 )
 
 __all__ = [
+    "MajorityBaseline",
     "MeanClassAccuracy",
     "SampleScores",
     "bootstrap_interval",

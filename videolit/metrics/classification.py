@@ -66,6 +66,34 @@ class MeanClassAccuracy(Metric):
         return mean_class_accuracy(self.confusion)
 
 
+class MajorityBaseline(Metric):
+    """Accuracy of always answering the most frequent class of the samples themselves.
+
+    No constant answer does better, so it is the baseline that an accuracy must exceed.
+
+    Args:
+        num_classes: K.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+        self.add_state("counts", torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, target: Tensor) -> None:
+        """Count the true classes of a batch, int64 ``(N,)``."""
+        self.counts += torch.bincount(target, minlength=self.num_classes)
+
+    def compute(self) -> Tensor:
+        """Return a float32 scalar in [0, 1]; NaN without a sample."""
+        return self.counts.max() / self.counts.sum()
+
+
 def bootstrap_interval(
     correct: ArrayLike | Tensor,
     *,

@@ -80,7 +80,7 @@ def dense(
 
 
 def dense_times(
-    duration: float,
+    last_time: float,
     num_frames: int,
     fps: float,
     *,
@@ -90,16 +90,16 @@ def dense_times(
     """Take ``num_frames`` moments, ``1 / fps`` seconds apart.
 
     Args:
-        duration: Length of the video in seconds: the last frame's end.
+        last_time: When the last frame begins, in seconds from the first.
         num_frames: Moments.
         fps: Moments a second.
         generator: Draws the start.
         view: Without a generator, the start as a share of the last possible one, in [0, 1].
 
     Returns:
-        float64 ``(num_frames,)`` seconds; beyond ``duration`` when the video is shorter.
+        float64 ``(num_frames,)`` seconds; beyond ``last_time`` when the video is shorter.
     """
-    last = max(duration - num_frames / fps, 0.0)
+    last = max(last_time - (num_frames - 1) / fps, 0.0)
     start = generator.uniform(0.0, last) if generator is not None else view * last
     return start + np.arange(num_frames) / fps
 
@@ -166,7 +166,9 @@ def choose_frames(
     if spec.fps is None:
         indices = dense(count, spec.num_frames, spec.frame_stride, generator=generator, view=place)
         return fill(indices, count, spec.short)
-    times = dense_times(duration, spec.num_frames, spec.fps, generator=generator, view=place)
+    times = dense_times(
+        float(relative[-1]), spec.num_frames, spec.fps, generator=generator, view=place
+    )
     indices = _frames_at(relative, times)
     # A moment after the video's end is a position after its last frame: `fill` decides about it.
     indices[times >= max(duration, 1e-9)] = count

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from videolit.encoders import VideoEncoder
-from videolit.metrics import MeanClassAccuracy, SampleScores
+from videolit.metrics import MajorityBaseline, MeanClassAccuracy, SampleScores
+from videolit.ops.losses import cross_entropy
 from videolit.ops.mixing import mixup
 from videolit.tasks.base import Schedule, VideoTask
 from videolit.tasks.checkpoint import read_record
@@ -109,6 +112,8 @@ class ActionTask(VideoTask):
         self.loss_weights: Tensor | None
         self.register_buffer("label_map", None, persistent=False)
         self.register_buffer("loss_weights", None, persistent=False)
+        # How many samples of the last test the model was trained on.
+        self.num_seen = 0
         self._source: ClassSource | None = None
 
     # Building: class names decide the head.
@@ -123,18 +128,20 @@ class ActionTask(VideoTask):
         self._source = source if source is not None and len(source.class_names) > 0 else None
         if self._source is not None:
             self._meet(self._source)
-        elif self.class_names is None:
+        elif self.class_names is None and stage != "predict":
+            # When predicting, the checkpoint brings the classes.
             raise InputError(
                 "the classes are unknown: give the Trainer a DataModule, or the task class_names"
             )
         if stage == "fit" and self._source is not None:
             self.clip_spec = self._source.clip_spec
+            self.train_ids = torch.cat([self._source.sample_ids(s) for s in ("train", "val")])
             self.loss_weights = self._weights_of(self._counts())
 
     def configure_model(self) -> None:
         """Build head and metrics for the class names, unless a checkpoint has built them."""
-        assert self.class_names is not None
-        self._build(len(self.class_names))
+        if self.class_names is not None:
+            self._build(len(self.class_names))
         super().configure_model()
 
     def restore(self, record: dict[str, Any]) -> None:
@@ -172,7 +179,6 @@ class ActionTask(VideoTask):
             scores["top5_accuracy"] = MulticlassAccuracy(
                 num_classes, top_k=5, average="micro", validate_args=False
             )
-        majority = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         # Each split has metrics of its own: none is reset by another's run.
         self.metrics = nn.ModuleDict()
         for split in ("val", "test"):
@@ -182,7 +188,7 @@ class ActionTask(VideoTask):
                 scores, prefix=f"{split}/", compute_groups=False
             ).clone()
             self.metrics[f"{split}_loss"] = MeanMetric()
-            self.metrics[f"{split}_majority"] = majority.clone()
+            self.metrics[f"{split}_majority"] = MajorityBaseline(num_classes)
         self.metrics["test_samples"] = SampleScores(num_classes)
         self.metrics.to(self.device)
 
@@ -237,7 +243,11 @@ class ActionTask(VideoTask):
         Returns:
             float ``(B, K)``.
         """
-        assert self.head is not None, "the Trainer or load_task builds the head"
+        if self.head is None:
+            raise InputError(
+                "the head is not built yet: it is when a Trainer starts, or by load_task; without "
+                "either, the classes are unknown"
+            )
         features = nn.functional.dropout(self.encode(video, mask), self.dropout, self.training)
         logits: Tensor = self.head(features)
         return logits
@@ -274,9 +284,7 @@ class ActionTask(VideoTask):
             # A frame is real where either of the two blended ones is.
             mask = mask | mask[partner]
         logits = self(video, mask).float()
-        loss = nn.functional.cross_entropy(
-            logits, target, weight=self.loss_weights, label_smoothing=self.label_smoothing
-        )
+        loss = cross_entropy(logits, target, self.loss_weights, self.label_smoothing)
         size = len(label)
         self.log("train/loss_step", loss, prog_bar=True, batch_size=size)
         self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
@@ -292,6 +300,19 @@ class ActionTask(VideoTask):
             )
         return loss
 
+    def on_train_epoch_end(self) -> None:
+        """Stop when the loss is no number any more.
+
+        Raises:
+            InputError: Says what to try.
+        """
+        loss = self.trainer.callback_metrics.get("train/loss_step")
+        if loss is not None and not bool(torch.isfinite(loss)):
+            raise InputError(
+                f"the training loss became {float(loss)} in epoch {self.trainer.current_epoch}: "
+                "try a lower learning rate, --trainer.gradient_clip_val 1, or precision 32-true"
+            )
+
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
         """Update the validation metrics."""
         self._evaluate(batch, "val")
@@ -304,8 +325,35 @@ class ActionTask(VideoTask):
         return {"scores": scores, "label": label}
 
     def on_test_epoch_start(self) -> None:
-        """Forget the scores of an earlier test."""
+        """Forget the scores of an earlier test, and say where it differs from the training."""
         self.test_samples.reset()
+        self.num_seen = 0
+        if self._source is not None:
+            self._compare_with_training(self._source)
+
+    def _compare_with_training(self, source: ClassSource) -> None:
+        """Warn of another preprocessing, and of samples that the model was trained on."""
+        if self.clip_spec is not None:
+            # More views and crops are the test's own affair.
+            specs = [
+                dataclasses.replace(spec, num_views=1, num_crops=1)
+                for spec in (self.clip_spec, source.clip_spec)
+            ]
+            if specs[0] != specs[1]:
+                rank_zero_warn(
+                    f"the model was trained on other clips ({specs[0].describe()}) than it is "
+                    f"tested on ({specs[1].describe()}): repeat the options of the training, or "
+                    "use the config.yaml in its folder"
+                )
+        if self.train_ids is not None:
+            seen = torch.isin(source.sample_ids("test"), self.train_ids.cpu())
+            self.num_seen = int(seen.sum())
+            if self.num_seen:
+                rank_zero_warn(
+                    f"{self.num_seen} of {len(seen)} test samples were used in training or to "
+                    "choose the model: this accuracy is no result. Repeat the seed, groups and "
+                    "fractions of the training, or use the config.yaml in its folder"
+                )
 
     @property
     def test_samples(self) -> SampleScores:
@@ -339,17 +387,14 @@ class ActionTask(VideoTask):
         counted, truth = scores[keep], label[keep]
         metrics = cast("MetricCollection", self.metrics[f"{split}_scores"])
         loss = cast("MeanMetric", self.metrics[f"{split}_loss"])
+        majority = cast("MajorityBaseline", self.metrics[f"{split}_majority"])
         if len(truth) > 0:
             metrics.update(counted, truth)
+            majority.update(truth)
             loss.update(-counted.gather(1, truth[:, None]).clamp(min=1e-12).log())
         for name, metric in metrics.items():
             bar = name == "val/accuracy"
             self.log(name, metric, on_step=False, on_epoch=True, prog_bar=bar)
         self.log(f"{split}/loss", loss, on_step=False, on_epoch=True)
-        if self._source is not None:
-            counts = self._counts()
-            majority = cast("MulticlassAccuracy", self.metrics[f"{split}_majority"])
-            if len(truth) > 0:
-                majority.update(torch.full_like(truth, counts.index(max(counts))), truth)
-            self.log(f"{split}/majority", majority, on_step=False, on_epoch=True)
+        self.log(f"{split}/majority", majority, on_step=False, on_epoch=True)
         return scores

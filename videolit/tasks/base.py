@@ -15,7 +15,7 @@ from torch import Tensor
 
 from videolit import __version__
 from videolit.encoders import VideoEncoder
-from videolit.tasks.checkpoint import FORMAT, KEY, describe, read_record
+from videolit.tasks.checkpoint import FORMAT, IDS_KEY, KEY, describe, read_record
 from videolit.temporal import MeanPool, TemporalModel
 from videolit.types import ClipSpec, InputError
 
@@ -77,7 +77,9 @@ class VideoTask(pl.LightningModule):
         self._is_compiled = False
         # Whether the encoder's weights come from a checkpoint or have been loaded already.
         self._has_weights = False
+        # What it was trained on: preprocessing, and the samples of train and val as numbers.
         self.clip_spec: ClipSpec | None = None
+        self.train_ids: Tensor | None = None
         if freeze_encoder:
             self.encoder.requires_grad_(False).eval()
 
@@ -104,7 +106,9 @@ class VideoTask(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Compile the model where that is asked for."""
-        if self.compile_model and not self._is_compiled:
+        # Compiling pays in training only; a file or two are predicted long before it is done.
+        wanted = self.compile_model and self.trainer.state.fn == "fit"
+        if wanted and not self._is_compiled:
             self.encoder.compile()
             self.temporal.compile()
             self._is_compiled = True
@@ -115,6 +119,9 @@ class VideoTask(pl.LightningModule):
         It is done here, not when the model is built: a configuration or a checkpoint can then be
         loaded without a network.
         """
+        if self.trainer.world_size > 1:
+            # All processes start with one seed; dropout and mixup must differ between them.
+            torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
         if self._has_weights:
             return
         # One process of each machine downloads, the others find the file.
@@ -173,14 +180,20 @@ class VideoTask(pl.LightningModule):
         }
 
     def restore(self, record: dict[str, Any]) -> None:
-        """Take over what a checkpoint says beside its weights, and build what it decides."""
+        """Build what a checkpoint decides beside its weights."""
         self._has_weights = True
+
+    def remember_training(self, checkpoint: dict[str, Any], record: dict[str, Any]) -> None:
+        """Take over from a checkpoint what its model was trained on."""
         spec = record["clip_spec"]
         self.clip_spec = ClipSpec.from_dict(spec) if spec is not None else None
+        self.train_ids = checkpoint.get(IDS_KEY)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Make the checkpoint self-contained."""
         checkpoint[KEY] = json.dumps(self.record())
+        if self.train_ids is not None:
+            checkpoint[IDS_KEY] = self.train_ids
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model by its parts, not by tensor shapes.
@@ -190,6 +203,8 @@ class VideoTask(pl.LightningModule):
         """
         record = read_record(checkpoint, "the checkpoint")
         self._has_weights = True
+        if self.trainer.state.fn != "fit":
+            self.remember_training(checkpoint, record)
         for part in ("encoder", "temporal"):
             theirs, ours = dict(record[part]), describe(getattr(self, part))
             # Where the first weights came from makes no difference to the ones that are loaded.

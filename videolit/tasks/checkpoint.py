@@ -10,6 +10,7 @@ import importlib
 import inspect
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from videolit.tasks.base import VideoTask
 
 KEY = "videolit"
+IDS_KEY = "videolit_train_ids"
 FORMAT = 1
 
 
@@ -119,8 +121,7 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
         InputError: If the file is missing, cut short or no checkpoint.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(f"{path}: no such checkpoint file")
+    check_checkpoint_file(file)
     try:
         checkpoint = torch.load(file, map_location=map_location, weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as problem:
@@ -129,6 +130,20 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = "cpu") 
     if not isinstance(checkpoint, dict):
         raise InputError(f"{path}: not a checkpoint: it holds {type(checkpoint).__name__}")
     return checkpoint
+
+
+def check_checkpoint_file(path: str | Path) -> None:
+    """Refuse what cannot be a checkpoint before anything heavy happens.
+
+    Raises:
+        InputError: If the file is missing, or not in torch's format, as one that is cut short.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint file")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path}: not a readable checkpoint: not in PyTorch's file format, or cut short"
+        )
 
 
 def load_task(
@@ -161,6 +176,7 @@ def load_task(
         record["task"], VideoTask, trust=trust, encoder=encoder, temporal=temporal
     )
     task.restore(record)
+    task.remember_training(checkpoint, record)
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as problem:
