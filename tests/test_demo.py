@@ -10,6 +10,8 @@ from videolit.synth.actions import TIME_PAIRS, single_frame_ceiling
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+# The control stays at chance, and is told so.
+@pytest.mark.filterwarnings("ignore:.*still at chance:UserWarning")
 def test_the_demo_learns_the_order_of_time(tmp_path):
     out = tmp_path / "demo"
     assert cli.main(["demo", "--out", str(out)]) == 0

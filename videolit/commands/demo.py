@@ -100,6 +100,8 @@ def main(argv: Sequence[str]) -> int:
     trained = []
     for step, (name, what) in enumerate(MODELS.items(), start=2):
         console.rule(f"{step}. Train and test: {what}", align="left")
+        if name == CONTROL:
+            console.print("It is meant to stay behind: what it learns, time did not tell it.")
         trained.append(train_and_test(name, data, out, seed=options.seed, epochs=options.epochs))
 
     console.rule(f"{len(MODELS) + 2}. Predict", align="left")
