@@ -206,7 +206,7 @@ def _divide(
             f"fill the splits train, {', '.join(SPLITS[s] for s in shares)}: whole groups stay "
             "together. Record more groups, set a fraction to 0, or leave the groups out"
         )
-    # By name: the same data must be divided the same whatever order its classes are asked for in.
+    # By name, so that data is divided the same whatever order its classes are asked for in.
     ranks = np.argsort(np.argsort(np.array(manifest.class_names, dtype=object)))
     labels = np.append(ranks, -1)[manifest.labels[rows]]
     if len(numbers) == len(rows):
