@@ -10,8 +10,6 @@ from videolit.synth.actions import TIME_PAIRS, single_frame_ceiling
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-# The control stays at chance, and is told so.
-@pytest.mark.filterwarnings("ignore:.*still at chance:UserWarning")
 def test_the_demo_learns_the_order_of_time(tmp_path):
     out = tmp_path / "demo"
     assert cli.main(["demo", "--out", str(out)]) == 0
@@ -31,5 +29,8 @@ def test_the_demo_learns_the_order_of_time(tmp_path):
         assert sum(reversed_pairs) / len(reversed_pairs) < 0.1
         assert audit["frozen"] < 0.3
         assert "depends on the order" in audit["sentence"]
-    control, _ = found["single_frame"]
-    assert control["accuracy"] <= single_frame_ceiling()
+    # The control learns what can be learnt without order, and no order at all.
+    control, audit = found["single_frame"]
+    assert 0.35 <= control["accuracy"] <= single_frame_ceiling()
+    for changed in ("shuffled", "reversed"):
+        assert audit[changed] == pytest.approx(control["accuracy"], abs=0.01)

@@ -149,7 +149,7 @@ def test_demo_end_to_end_in_small(tmp_path, capsys):
     told = capsys.readouterr().out
     assert code == 0
     page = (tmp_path / "demo" / "report.html").read_text()
-    for word in ("R(2+1)D", "CNN + GRU", "one frame"):
+    for word in ("R(2+1)D", "CNN + GRU", "no order"):
         assert word in told
         assert word in page
     assert "0.70" in told

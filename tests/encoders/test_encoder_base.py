@@ -45,11 +45,12 @@ def test_difference_is_scaled_by_std_only():
     torch.testing.assert_close(features[0], expected)
 
 
+@pytest.mark.parametrize("motion", ["difference", "deviation"])
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32, torch.bfloat16])
-def test_difference_of_a_frozen_clip_is_exactly_zero(dtype):
+def test_a_frozen_clip_is_exactly_zero(dtype, motion):
     video = torch.randint(0, 256, (1, 1, 3, 4, 4), dtype=torch.uint8).expand(2, 5, 3, 4, 4)
     video = video if dtype == torch.uint8 else (video / 255).to(dtype)
-    assert (Pixels("difference")(video)[0] == 0).all()
+    assert (Pixels(motion)(video)[0] == 0).all()
 
 
 def test_difference_across_the_border_to_padding_is_zero():
@@ -57,6 +58,20 @@ def test_difference_across_the_border_to_padding_is_zero():
     features, _ = Pixels("difference")(grey(200, 10, 61, 250, 0, 100), mask)
     assert (features[0, [0, 1, 3, 4, 5]] == 0).all()
     torch.testing.assert_close(features[0, 2], torch.tensor([2.0, 1.0, 0.4]))
+
+
+def test_deviation_is_from_the_mean_of_the_real_frames():
+    mask = torch.tensor([[False, True, True, False, True]])
+    features, _ = Pixels("deviation")(grey(200, 51, 102, 250, 153), mask)
+    expected = torch.tensor([0.0, -0.2, 0.0, 0.0, 0.2])[:, None] / torch.tensor([0.1, 0.2, 0.5])
+    torch.testing.assert_close(features[0], expected)
+
+
+def test_deviation_knows_no_order():
+    video = torch.randint(0, 256, (2, 5, 3, 4, 4), dtype=torch.uint8)
+    forward, _ = Pixels("deviation")(video)
+    backward, _ = Pixels("deviation")(video.flip(1))
+    torch.testing.assert_close(backward, forward.flip(1))
 
 
 def test_bfloat16_difference_keeps_small_steps():
@@ -92,7 +107,7 @@ def test_wrong_layouts_say_what_they_look_like(shape, said):
 
 
 def test_unknown_motion():
-    with pytest.raises(InputError, match="'rgb' or 'difference', got 'flow'"):
+    with pytest.raises(InputError, match="'rgb', 'difference', 'deviation', got 'flow'"):
         SmallFrameEncoder(motion="flow")
 
 

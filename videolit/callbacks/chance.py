@@ -67,7 +67,7 @@ class ChanceWarning(pl.Callback):
         )
         if not self._has_warned:
             things = ["see whether it can learn one batch by heart (--trainer.overfit_batches 1)"]
-            if task_of(task).encoder.motion != "difference":
+            if task_of(task).encoder.motion == "rgb":
                 option = "--model.encoder.init_args.motion difference"
                 things.append(f"train on motion instead of colour ({option})")
             things += [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from videolit.types import InputError
 
 LAYOUT = "(B, T, C, H, W)"
 
-Motion = Literal["rgb", "difference"]
+Motion = Literal["rgb", "difference", "deviation"]
 
 
 class VideoEncoder(nn.Module):
@@ -22,9 +22,11 @@ class VideoEncoder(nn.Module):
 
     Args:
         num_features: D, the size of a feature.
-        motion: What the network sees: ``"rgb"``, or ``"difference"``: each frame minus the one
-            before it. A clip without motion is then exactly zero.
-        mean: Mean of R, G and B in [0, 1], subtracted from the input (not from differences).
+        motion: What the network sees: ``"rgb"``; ``"difference"``: each frame minus the one before
+            it; or ``"deviation"``: each frame minus the mean of the clip's real frames, which
+            takes away the background (of a camera at rest) and knows no order. A clip without
+            motion is exactly zero in both.
+        mean: Mean of R, G and B in [0, 1], subtracted from ``"rgb"`` input only.
         std: Standard deviation of R, G and B in [0, 1], by which the input is divided.
 
     Attributes:
@@ -50,8 +52,9 @@ class VideoEncoder(nn.Module):
         std: tuple[float, float, float] = (0.225, 0.225, 0.225),
     ) -> None:
         super().__init__()
-        if motion not in ("rgb", "difference"):
-            raise InputError(f"motion must be 'rgb' or 'difference', got {motion!r}")
+        if motion not in get_args(Motion):
+            known = ", ".join(map(repr, get_args(Motion)))
+            raise InputError(f"motion must be one of {known}, got {motion!r}")
         self.num_features = num_features
         self.motion: Motion = motion
         # Not persistent: a constant of the class, not something that was learnt.
@@ -91,7 +94,7 @@ class VideoEncoder(nn.Module):
 
         Returns:
             float ``(B, T, C, H, W)``. Differences are zero at the first frame and wherever one of
-            the two frames is padding.
+            the two frames is padding, deviations wherever the frame is.
         """
         dtype = next(self.parameters()).dtype
         # bfloat16 cannot hold the moments, nor the difference of two frames in [0, 1], exactly.
@@ -102,6 +105,8 @@ class VideoEncoder(nn.Module):
             mean, std = 255 * mean, 255 * std
         if self.motion == "rgb":
             return ((frames - mean) / std).to(dtype)
+        if self.motion == "deviation":
+            return (_deviation(frames, mask) / std).to(dtype)
         both = (mask[:, 1:] & mask[:, :-1])[:, :, None, None, None]
         change = torch.where(both, (frames[:, 1:] - frames[:, :-1]) / std, 0.0)
         return torch.cat([torch.zeros_like(frames[:, :1]), change], 1).to(dtype)
@@ -192,6 +197,16 @@ def step_mask(mask: Tensor, stride: int) -> Tensor:
     """
     missing = -mask.shape[1] % stride
     return nn.functional.pad(mask, (0, missing)).view(len(mask), -1, stride).any(-1)
+
+
+def _deviation(frames: Tensor, mask: Tensor) -> Tensor:
+    """Return each real frame minus the mean of the clip's real frames, and zero at padding."""
+    real = mask[:, :, None, None, None]
+    count = real.sum(1, keepdim=True).clamp(min=1)
+    # From the first real frame on: a frozen clip then gives exactly zero, whatever the rounding.
+    first = frames[torch.arange(len(frames), device=frames.device), mask.int().argmax(1)]
+    relative = torch.where(real, frames - first[:, None], 0.0)
+    return torch.where(real, relative - relative.sum(1, keepdim=True) / count, 0.0)
 
 
 def _guess(shape: tuple[int, ...]) -> str:

@@ -24,7 +24,7 @@ class TorchvisionClipEncoder(VideoEncoder):
         name: ``"r2plus1d_18"``, ``"r3d_18"`` or ``"mc3_18"``.
         weights: A member of its weights enum, as ``"KINETICS400_V1"`` or ``"DEFAULT"``; None =
             random weights. They are fetched by :meth:`load_pretrained`.
-        motion: ``"rgb"`` or ``"difference"``.
+        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
 
     Raises:
         InputError: If model or weights are unknown.

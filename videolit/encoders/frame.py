@@ -25,7 +25,7 @@ class TorchvisionFrameEncoder(VideoEncoder):
         name: A classification model of torchvision, as ``"resnet18"``.
         weights: A member of its weights enum, as ``"IMAGENET1K_V1"`` or ``"DEFAULT"``; None =
             random weights. They are fetched by :meth:`load_pretrained`.
-        motion: ``"rgb"`` or ``"difference"``.
+        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
 
     Raises:
         InputError: If model or weights are unknown, or the model does not end in a linear layer.

@@ -19,7 +19,7 @@ class SmallFrameEncoder(VideoEncoder):
 
     Args:
         width: Channels of the second stage; the features have 8 times as many. Even.
-        motion: ``"rgb"`` or ``"difference"``.
+        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
 
     Raises:
         InputError: If ``width`` is not even and positive.
@@ -52,7 +52,7 @@ class SmallClipEncoder(VideoEncoder):
 
     Args:
         width: Channels of the second stage; the features have 8 times as many. Even.
-        motion: ``"rgb"`` or ``"difference"``.
+        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
 
     Raises:
         InputError: If ``width`` is not even and positive.
