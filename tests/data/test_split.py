@@ -10,9 +10,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from videolit.data.divide import _by_group
 from videolit.data.listing import read_manifest
 from videolit.data.manifest import SPLITS, Manifest, Names
-from videolit.data.split import _by_group, split_manifest
+from videolit.data.split import split_manifest
 from videolit.types import InputError
 
 
