@@ -20,6 +20,7 @@ VERBS = ("fit", "validate", "test", "predict")
 COMMANDS = {
     "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
     "check": ("check", "read every video of a data set once and list those that are broken"),
+    "prepare": ("prepare", "store videos so that training reads any frame at once"),
     "synth": ("synth", "generate a data set of real video files with known actions"),
     "doctor": ("doctor", "check versions, decoders, devices and threads, and say what to do"),
 }

@@ -64,6 +64,62 @@ def test_the_mirror_is_told():
         assert mirrored == (out[0, 20, 35, 0] > 128)
 
 
+def test_no_mirror_image_where_the_label_forbids_it():
+    clip = np.zeros((2, 40, 40, 3), np.uint8)
+    clip[:, :, :20] = 255
+    out, mirrored = ClipTransform(**{**STILL, "flip": 1.0})(clip, 40, rng(0), may_mirror=False)
+    assert not mirrored
+    np.testing.assert_array_equal(out, clip)
+
+
+def gradients(height, width):
+    """A frame whose red tells the column and whose green tells the row, both from 0 to 250."""
+    columns, rows = np.meshgrid(np.linspace(0, 250, width), np.linspace(0, 250, height))
+    return np.stack([columns, rows, 0 * rows], -1).astype(np.uint8)[None]
+
+
+def cut_out(clip):
+    """Left, top, right and bottom of a crop of ``gradients`` as shares of the frame."""
+    frame = clip[0].astype(float) / 250
+    return [frame[..., 0].min(), frame[..., 1].min(), frame[..., 0].max(), frame[..., 1].max()]
+
+
+@pytest.mark.parametrize("stretch", [False, True])
+def test_crops_keep_area_and_ratio_and_reach_all_sides(stretch):
+    transform = ClipTransform(**{**STILL, "scale": (0.25, 0.75), "ratio": (0.8, 1.25)})
+    aspect = 1.0 if stretch else 160 / 120
+    found = np.array(
+        [
+            cut_out(transform(gradients(120, 160), 64, rng(seed), stretch=stretch)[0])
+            for seed in range(300)
+        ]
+    )
+    width, height = found[:, 2] - found[:, 0], found[:, 3] - found[:, 1]
+    assert (np.abs(width * height - 0.5) < 0.25 + 0.04).all()
+    assert np.ptp(width * height) > 0.4
+    ratio = width * aspect / height
+    assert ratio.min() > 0.8 - 0.05
+    assert ratio.max() < 1.25 + 0.05
+    assert (found[:, :2].min(0) < 0.05).all()
+    assert (found[:, 2:].max(0) > 0.95).all()
+
+
+def test_the_resolution_does_not_change_what_is_cut_out():
+    transform = ClipTransform(**{**STILL, "scale": (0.3, 0.8), "ratio": (0.75, 1.3)})
+    for seed in range(20):
+        large = transform(gradients(240, 320), 64, rng(seed))[0]
+        small = transform(gradients(120, 160), 64, rng(seed))[0]
+        np.testing.assert_allclose(cut_out(large), cut_out(small), atol=0.03)
+
+
+def test_a_frame_that_no_crop_fits_is_cut_in_the_middle():
+    clip = ClipTransform(**{**STILL, "ratio": (0.9, 1.1)})(gradients(40, 200), 40, rng(0))[0]
+    left, top, right, bottom = cut_out(clip)
+    assert right - left == pytest.approx(0.2 * 1.1, abs=0.02)
+    assert left + right == pytest.approx(1, abs=0.02)
+    assert bottom - top > 0.95
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

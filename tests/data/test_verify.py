@@ -353,7 +353,7 @@ def test_too_little_memory_is_a_refusal(write_coded, tmp_path):
     path = write_coded(tmp_path / "x.mp4", codec="mpeg4", size=(8000, 4000), num_frames=3)
     small = Verifier(memory_bytes=400 << 20)
     try:
-        assert small.check(str(path), "mp4", None) == "needs more memory than a check may use"
+        assert small.check(str(path), "mp4", "decord") == "needs more memory than a check may use"
     finally:
         small.close()
 

@@ -1,7 +1,7 @@
 """The child's work on one file: the pass over all its frames, and a fast decoder's comparison.
 
-It may hang or abort, as decoders do, so only the child process of :mod:`videolit.data.verify`
-calls it.
+It may hang or abort, as decoders do, so only child processes call it: those of
+:mod:`videolit.data.verify` and :mod:`videolit.data.convert`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import collections
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,12 +81,20 @@ class _Packets:
     exact: bool = True
 
 
-def examine(path: str, container: str) -> Truth:
+def examine(
+    path: str,
+    container: str,
+    *,
+    compare: bool = True,
+    each: Callable[[av.VideoFrame], None] | None = None,
+) -> Truth:
     """Decode every frame of a file in order.
 
     Args:
         path: Absolute path of a sniffed file.
         container: What it was sniffed as.
+        compare: Keep the frames that :func:`judge` needs.
+        each: Called with every frame, in order.
 
     Raises:
         VideoError: If the file is cut short, damaged, encrypted, has no video, or changes its
@@ -97,7 +105,7 @@ def examine(path: str, container: str) -> Truth:
         packets = _demux(path, container, layout)
         # FFmpeg conceals damage that is not too bad and only logs it.
         with av.logging.Capture() as messages:
-            truth = _decode(path, container, packets)
+            truth = _decode(path, container, packets, compare, each)
         errors = [text for level, _, text in messages if level <= av.logging.ERROR]
         return dataclasses.replace(truth, error=" ".join(errors[0].split()) if errors else "")
     except MemoryError:
@@ -131,7 +139,13 @@ def _demux(path: str, container: str, layout: Layout) -> _Packets:
     return found
 
 
-def _decode(path: str, container: str, packets: _Packets) -> Truth:
+def _decode(
+    path: str,
+    container: str,
+    packets: _Packets,
+    compare: bool,
+    each: Callable[[av.VideoFrame], None] | None,
+) -> Truth:
     chosen = set(np.linspace(0, packets.keys - 1, min(packets.keys, _MAX_KEY_FRAMES)).astype(int))
     # Seeded, so that two checks of a file agree.
     random = np.random.default_rng(0).integers(0, max(packets.shown, 1), _NUM_RANDOM)
@@ -148,14 +162,17 @@ def _decode(path: str, container: str, packets: _Packets) -> Truth:
                 first = frame if first is None else first
                 _check_same_size(path, index, first, frame)
                 times.append(frame.pts)
-                recent.append((index, frame))
+                if each is not None:
+                    each(frame)
+                if compare:
+                    recent.append((index, frame))
                 if frame.key_frame:
-                    if len(key_frames) in chosen:
+                    if compare and len(key_frames) in chosen:
                         keys.append(index)
                         kept.update((index, index + 1, index + 2))
                         _keep(source, recent, grids)
                     key_frames.append(index)
-                if index in kept:
+                if compare and index in kept:
                     _keep(source, [(index, frame)], grids)
         except MemoryError:
             # PyAV's kind of it is an FFmpegError too.

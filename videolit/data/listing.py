@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from videolit.data.manifest import SHOWN, Manifest, Names, close_to
+from videolit.data.prepared import SUFFIX, prepared_spec
 from videolit.data.rows import SPLIT_WORDS, file_rows, folder_rows, videos_below
 from videolit.types import InputError
 
@@ -32,6 +33,7 @@ def read_manifest(
             below: ``<class>/…`` or ``{train,val,test}/<class>/…``. Files have a header
             (JSONL: keys) with ``path`` relative to the file's folder, ``label``, and optionally
             ``start`` and ``end`` in seconds, ``split`` and ``group``; further columns are ignored.
+            A folder that ``videolit prepare`` wrote is read as the data that it was made of.
         class_names: The classes in label order; any other label is an error. By default the
             labels in sorted order.
         group_pattern: Regular expression whose first group, found in the relative path, names the
@@ -44,6 +46,14 @@ def read_manifest(
     place = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - keeps links
     if class_names is not None and len(set(class_names)) < len(class_names):
         raise InputError(f"class_names names a class twice: {', '.join(class_names)}")
+    suffix = ""
+    if prepared_spec(place) is not None:
+        if not Path(place, "manifest.csv").exists():
+            raise InputError(
+                f"{place!r} is not complete: videolit prepare was interrupted; run it again, it "
+                "goes on where it stopped"
+            )
+        suffix = SUFFIX
     if Path(place).is_dir():
         found = [name for name in ("manifest.csv", "manifest.jsonl") if Path(place, name).exists()]
         if len(found) == 2:
@@ -57,6 +67,7 @@ def read_manifest(
         allow_outside_root=allow_outside_root,
         class_names=class_names,
         group_pattern=group_pattern,
+        suffix=suffix,
     )
     for where, cells in folder_rows(place) if from_folder else file_rows(place, ("path", "label")):
         table.add(where, cells)
@@ -111,8 +122,9 @@ def list_videos(paths: Sequence[str | Path], *, allow_outside_root: bool = False
 class _Files:
     """Tells whether paths are regular files below the root, listing each folder only once."""
 
-    def __init__(self, root: str, allow_outside: bool) -> None:
+    def __init__(self, root: str, allow_outside: bool, suffix: str) -> None:
         self.root = root
+        self.suffix = suffix
         self.below = root.replace(os.sep, "/").rstrip("/") + "/"
         self.real_below = os.path.realpath(root).rstrip(os.sep) + os.sep
         self.allow_outside = allow_outside
@@ -125,6 +137,7 @@ class _Files:
         stored = absolute[len(self.below) :] if below else absolute
         if not below and not self.allow_outside:
             return stored, f"{path!r} lies outside the root (allow_outside_root accepts it)", ""
+        absolute += self.suffix
         folder, _, name = absolute.rpartition("/")
         if folder not in self.plain:
             self.plain[folder] = self._plain_files(folder or "/")
@@ -173,9 +186,11 @@ class _Table:
         class_names: Sequence[str] | None = None,
         group_pattern: str | None = None,
         predicting: bool = False,
+        suffix: str = "",
     ) -> None:
         self.root = root
-        self.files = _Files(root, allow_outside_root)
+        self.suffix = suffix
+        self.files = _Files(root, allow_outside_root, suffix)
         self.fixed = class_names is not None
         self.classes = {name: code for code, name in enumerate(class_names or ())}
         self.pattern = _compiled(group_pattern)
@@ -295,6 +310,7 @@ class _Table:
             groups=np.array(self.groups, np.int64),
             group_names=Names.pack(b"".join(groups), np.cumsum([len(g) for g in groups])),
             splits=np.array(self.splits, np.int8),
+            suffix=self.suffix,
         )
 
 

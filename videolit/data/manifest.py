@@ -68,6 +68,8 @@ class Manifest:
         groups: int64 ``(N,)``, positions in ``group_names``; -1 = a group of its own.
         group_names: What must not be torn apart: people, scenes, source videos.
         splits: int8 ``(N,)``, positions in ``SPLITS``; -1 = not given.
+        suffix: What the files' names have beyond their paths: the paths of a prepared set are
+            those of its source, so that samples keep their names, groups and splits.
     """
 
     root: str
@@ -79,6 +81,7 @@ class Manifest:
     groups: NDArray[np.int64]
     group_names: Names
     splits: NDArray[np.int8]
+    suffix: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,7 +92,7 @@ class Manifest:
 
     def path(self, index: int) -> str:
         """Return the absolute path; ``os.fsencode`` gives the bytes of a name that is no UTF-8."""
-        return os.path.join(self.root, self.paths[index])  # noqa: PTH118 - no Path per sample
+        return os.path.join(self.root, self.paths[index] + self.suffix)  # noqa: PTH118 - no Path per sample
 
     def label_name(self, index: int) -> str:
         """Return the class, ``""`` without one."""

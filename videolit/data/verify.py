@@ -1,4 +1,4 @@
-"""Checks video files in a child process, so that a decoder's hang or abort costs one file.
+"""Checks video files in a child process, and remembers what was found.
 
 The child decodes every frame of a file in order with PyAV: that is the truth. It compares faster
 decoders with it, in the ways in which the reader uses them. Run as
@@ -8,20 +8,23 @@ decoders with it, in the ways in which the reader uses them. Run as
 from __future__ import annotations
 
 import atexit
-import contextlib
-import ctypes
 import dataclasses
 import functools
-import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from videolit.data.child import (
+    MEMORY_BYTES,
+    Answer,
+    Child,
+    ChildEnded,
+    limit_memory,
+    memory_limit,
+    serve,
+)
 from videolit.data.index import (
     AUTO_CONTAINERS,
     Decoder,
@@ -33,7 +36,6 @@ from videolit.data.index import (
 from videolit.data.sniff import access_failure, sniff
 from videolit.types import InputError, VideoError
 
-_MEMORY_BYTES = 8 << 30
 # 5 s a megabyte is some 50 times what indexing takes.
 _SECONDS_PER_BYTE = 5e-6
 
@@ -127,39 +129,22 @@ def _verifier(process: int) -> Verifier:
     return Verifier()
 
 
-class _ChildEnded(Exception):
-    """The child ended, or was ended, before it answered."""
-
-    def __init__(self, timed_out: bool, code: int) -> None:
-        super().__init__(timed_out, code)
-        self.timed_out = timed_out
-        self.code = code
-
-    def describe(self) -> str:
-        if self.code < 0:
-            return signal.Signals(-self.code).name
-        return f"exit code {self.code}"
-
-
 class Verifier:
-    """One child process that checks files, started when first needed and again when it ended.
+    """One child process that checks files.
 
     Args:
         memory_bytes: Most address space that the child may use, where the system can limit it.
     """
 
-    def __init__(self, memory_bytes: int = _MEMORY_BYTES) -> None:
-        self.memory_bytes = memory_bytes
-        self._process = os.getpid()
+    def __init__(self, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._child = Child("videolit.data.verify", memory_bytes)
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
-        self._thread: threading.Thread | None = None
         atexit.register(self.close)
 
     @property
     def child_pid(self) -> int | None:
         """Process id of the running child, None if there is none."""
-        return None if self._child is None else self._child.pid
+        return self._child.pid
 
     def check(
         self,
@@ -190,13 +175,13 @@ class Verifier:
         with self._lock:
             try:
                 return self._ask(request, time_limit)
-            except _ChildEnded:
+            except ChildEnded:
                 pass
             # Killed from outside, as by the system when memory runs out: that says little about
             # the file.
             try:
                 return self._ask(request, time_limit)
-            except _ChildEnded as end:
+            except ChildEnded as end:
                 raise VideoError(
                     path,
                     f"the process that checks it was killed twice ({end.describe()}); is "
@@ -204,16 +189,13 @@ class Verifier:
                 ) from None
 
     def _ask(self, request: dict[str, Any], time_limit: float) -> VideoIndex | str:
-        child = self._running()
         start = time.monotonic()
         try:
-            reply = self._exchange(child, request, time_limit)
-        except _ChildEnded as end:
-            if end.timed_out:
-                return f"cannot be decoded within {time_limit:.0f} s"
-            if _from_outside(end.code):
+            reply = self._child.ask(request, time_limit)
+        except ChildEnded as end:
+            if end.from_outside:
                 raise
-            return f"crashes its decoder ({end.describe()})"
+            return why_ended(end, time_limit)
         if "failed" in reply:
             # The disk's or our fault, not known to be the file's: not to be remembered.
             raise VideoError(request["path"], str(reply["failed"]))
@@ -225,9 +207,9 @@ class Verifier:
         decoder = request["decoder"]
         limit = time_limit + 20 * (time.monotonic() - start)
         try:
-            verdict = str(self._exchange(child, None, limit)["verdict"])
-        except _ChildEnded as end:
-            if not end.timed_out and _from_outside(end.code):
+            verdict = str(self._child.more(limit)["verdict"])
+        except ChildEnded as end:
+            if end.from_outside:
                 raise
             verdict = (
                 f"{decoder} hangs on this file (no answer in {limit:.0f} s)"
@@ -236,160 +218,47 @@ class Verifier:
             )
         return dataclasses.replace(index, verdicts={decoder: verdict})
 
-    def _running(self) -> subprocess.Popen[str]:
-        if self._child is not None and self._child.poll() is not None:
-            self._discard()
-        if self._child is not None and not (self._thread and self._thread.is_alive()):
-            # The system ends the child with the thread that started it, sooner or later.
-            self._discard()
-        if self._child is None:
-            self._child = self._start()
-            self._thread = threading.current_thread()
-            try:
-                self._exchange(self._child, None, 60.0)
-            except _ChildEnded as end:
-                raise RuntimeError(
-                    f"the process that checks videos ended at its start ({end.describe()}); its "
-                    "error is printed above"
-                ) from None
-        return self._child
-
-    def _start(self) -> subprocess.Popen[str]:
-        paths = os.pathsep.join(path for path in sys.path if path)
-        return subprocess.Popen(
-            # -P: files in the current folder must not shadow modules.
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "videolit.data.verify",
-                str(os.getpid()),
-                str(self.memory_bytes),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="ascii",
-            env={**os.environ, "PYTHONPATH": paths},
-            # Ctrl-C is for the caller; it ends the child itself.
-            start_new_session=True,
-        )
-
-    def _exchange(
-        self, child: subprocess.Popen[str], request: dict[str, Any] | None, limit: float
-    ) -> dict[str, Any]:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            child.kill()
-
-        timer = threading.Timer(limit, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            if request is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    child.stdin.write(json.dumps(request) + "\n")
-                    child.stdin.flush()
-            line = child.stdout.readline()
-        except BaseException:
-            # Its answer would be taken for the next file's.
-            self._discard()
-            raise
-        finally:
-            timer.cancel()
-        if line.endswith("\n"):
-            reply: dict[str, Any] = json.loads(line)
-            return reply
-        child.wait()
-        code = child.returncode
-        self._discard()
-        raise _ChildEnded(expired.is_set(), code)
-
-    def _discard(self) -> None:
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill()
-            child.wait()
-            assert child.stdin is not None
-            assert child.stdout is not None
-            with contextlib.suppress(BrokenPipeError):
-                child.stdin.close()
-            child.stdout.close()
-
     def close(self) -> None:
         """End the child."""
-        # A forked process has a copy of this object, but the child is not its own.
-        if os.getpid() == self._process:
-            self._discard()
+        self._child.close()
 
 
-def _from_outside(code: int) -> bool:
-    names = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
-    return code < 0 and signal.Signals(-code).name in names
+def why_ended(end: ChildEnded, time_limit: float) -> str:
+    """Say in one line what a file did to the child that decoded it."""
+    if end.timed_out:
+        return f"cannot be decoded within {time_limit:.0f} s"
+    return f"crashes its decoder ({end.describe()})"
 
 
-def main(parent: int, memory_bytes: int) -> None:
-    """Answer one JSON request a line until the parent closes the pipe or ends."""
-    _die_with(parent)
+def main() -> None:
+    """Be the child."""
     # Imported by the child only: the reader imports this module.
     import av
 
     from videolit.data.examine import examine, judge
 
-    # The pipe is kept for answers; what decoders print goes nowhere.
-    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
+    memory_bytes = memory_limit()
 
-    def answer(message: dict[str, Any]) -> None:
-        answers.write(json.dumps(message) + "\n")
-        answers.flush()
-
-    av.logging.set_level(av.logging.ERROR)
-    answer({"ready": True})
-    for line in sys.stdin:
-        request = json.loads(line)
+    def handle(request: dict[str, Any], answer: Answer) -> None:
         path, decoder = request["path"], request["decoder"]
-        _limit_memory(None if decoder == "torchcodec" else memory_bytes)
+        # Importing torch needs more than any video.
+        limit_memory(None if decoder == "torchcodec" else memory_bytes)
         try:
-            truth = examine(path, request["container"])
+            truth = examine(path, request["container"], compare=decoder is not None)
         except VideoError as error:
             answer({"refused": error.reason})
-            continue
+            return
         except Exception as error:
             answer({"failed": f"cannot be checked: {type(error).__name__}: {error}"[:250]})
-            continue
+            return
         compare = decoder is not None and (request["even_cut"] or not truth.index.edit_list)
         answer({"index": truth.index.to_json(), "more": compare})
         if compare:
             answer({"verdict": judge(decoder, path, truth)})
 
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-    if sys.platform != "win32" and os.getppid() != parent:
-        # It ended before the line above.
-        sys.exit(1)
-
-
-def _limit_memory(soft: int | None) -> None:
-    """Limit the address space; importing torch needs more than any video, so None lifts it."""
-    if sys.platform != "win32":
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        limit = hard if soft is None else soft
-        if hard != resource.RLIM_INFINITY:
-            limit = min(limit, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    av.logging.set_level(av.logging.ERROR)
+    serve(handle)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main()

@@ -1,0 +1,331 @@
+"""A data set to a prepared one: in parallel, resumable, and never half a file under its name."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import json
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from videolit.data.child import MEMORY_BYTES, Child, ChildEnded
+from videolit.data.convert import file_hash
+from videolit.data.manifest import SPLITS, Manifest
+from videolit.data.prepared import MARK, SUFFIX, PreparedSpec, PreparedVideo, prepared_spec
+from videolit.data.rows import COLUMNS
+from videolit.data.sniff import access_failure
+from videolit.data.verify import why_ended
+from videolit.ops.files import atomic_path
+from videolit.types import InputError, VideoError
+
+# One line of JSON for each video that was dealt with; the last line of a video counts.
+LEDGER = "ledger.jsonl"
+_LOCK = ".lock"
+# Twice what a check may take: see videolit.data.verify.
+_SECONDS_PER_BYTE = 1e-5
+
+
+class Outcome(NamedTuple):
+    """What became of one video.
+
+    Attributes:
+        video_id: Its path in the data set.
+        entry: Its line of the ledger: ``error``, or what was written.
+        skipped: It had been prepared before and has not changed.
+    """
+
+    video_id: str
+    entry: dict[str, Any]
+    skipped: bool
+
+
+def prepare(
+    manifest: Manifest, out: str | Path, spec: PreparedSpec, *, workers: int = 1, limit: float = 120
+) -> Iterator[Outcome]:
+    """Prepare each video of a data set once, and at last list the samples.
+
+    What an earlier run did is kept where source and settings are the same. A video that cannot be
+    read is refused, and its samples are left out of the new set's manifest.
+
+    Args:
+        manifest: The data set.
+        out: Folder of the prepared set.
+        spec: How videos are stored.
+        workers: Processes.
+        limit: Seconds that a small video may take; large ones get more.
+
+    Yields:
+        One outcome per video, as they come.
+
+    Raises:
+        InputError: If the folder cannot be used, is in use, or the disk is full.
+    """
+    if manifest.suffix:
+        raise InputError(f"{manifest.root} is prepared already: give the data it was made of")
+    folder = Path(out).absolute()
+    _begin(folder, spec)
+    with _locked(folder):
+        for stale in folder.rglob(f".*.part{SUFFIX}"):
+            stale.unlink()
+        ledger = read_ledger(folder)
+        sources: dict[str, str] = {}
+        for row in range(len(manifest)):
+            sources.setdefault(manifest.video_id(row), manifest.path(row))
+        refused = set()
+        with (folder / LEDGER).open("ab") as lines, _Pool(folder, spec, workers, limit) as pool:
+            for outcome in pool.run(sources, ledger):
+                if "error" in outcome.entry:
+                    refused.add(outcome.video_id)
+                if not outcome.skipped:
+                    line = json.dumps({"path": outcome.video_id, **outcome.entry})
+                    lines.write(line.encode("ascii") + b"\n")
+                    lines.flush()
+                yield outcome
+        if len(refused) == len(sources):
+            raise InputError("none of the videos could be prepared")
+        _list(manifest, folder, refused)
+
+
+def check_prepared(root: str | Path) -> Iterator[tuple[str, str]]:
+    """Compare a prepared set with its ledger.
+
+    Args:
+        root: Folder of the prepared set.
+
+    Yields:
+        Each video and what is wrong with it, ``""`` if nothing.
+
+    Raises:
+        InputError: If it is no prepared set.
+    """
+    folder = Path(root)
+    if prepared_spec(folder) is None:
+        raise InputError(f"{str(root)!r} is no prepared set: it has no {MARK}")
+    for name, entry in read_ledger(folder).items():
+        if "error" not in entry:
+            yield name, _problem(target_of(folder, name), entry)
+
+
+def renew(root: str | Path, damaged: Mapping[str, str]) -> None:
+    """Have the next run prepare some videos again.
+
+    Args:
+        root: Folder of the prepared set.
+        damaged: Videos, and what is wrong with them.
+    """
+    with Path(root, LEDGER).open("ab") as lines:
+        for name, reason in damaged.items():
+            lines.write(json.dumps({"path": name, "error": reason}).encode("ascii") + b"\n")
+
+
+def read_ledger(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the last entry of each video; a line that was cut off when it was written is none."""
+    found: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(FileNotFoundError), (folder / LEDGER).open("rb") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                entry = json.loads(line)
+                found[entry.pop("path")] = entry
+    return found
+
+
+def target_of(folder: Path, video_id: str) -> Path:
+    """Return where a video's prepared file lies."""
+    return folder / f"{prepared_id(video_id)}{SUFFIX}"
+
+
+def prepared_id(video_id: str) -> str:
+    """Return a video's path in the prepared set: its own, unless it lies outside of the root."""
+    plain = video_id.replace(os.sep, "/")
+    is_outside = Path(video_id).is_absolute()
+    return f"outside/{plain.replace(':', '').lstrip('/')}" if is_outside else plain
+
+
+def _begin(folder: Path, spec: PreparedSpec) -> None:
+    """Make the folder, or see that it was begun with the same settings."""
+    earlier = prepared_spec(folder)
+    if earlier is None:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{str(folder)!r} is not empty and no prepared set: give a new folder")
+        try:
+            with atomic_path(folder / MARK) as part:
+                part.write_text(json.dumps(spec.to_json(), indent=2) + "\n")
+        except OSError as error:
+            raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
+    elif earlier != spec:
+        raise InputError(
+            f"{str(folder)!r} was {earlier.describe()}, and now {spec.describe()} is asked: give "
+            "another folder, or the same settings"
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of the folder, where the system can."""
+    with (folder / _LOCK).open("w") as lock:
+        try:
+            import fcntl
+        except ImportError:  # not on Windows
+            pass
+        else:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"another videolit prepare is writing to {str(folder)!r}: wait for it"
+                ) from None
+        yield
+
+
+class _Pool:
+    """Threads with one child process each."""
+
+    def __init__(self, folder: Path, spec: PreparedSpec, workers: int, limit: float) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.limit = limit
+        self._threads = ThreadPoolExecutor(workers)
+        # Enough that no thread waits; not all, as a list may have a million rows.
+        self._ahead = 2 * workers
+        self._own = threading.local()
+        self._children: list[Child] = []
+        self._stopping = threading.Event()
+
+    def run(self, sources: dict[str, str], ledger: dict[str, dict[str, Any]]) -> Iterator[Outcome]:
+        """Yield the outcome of each video, as they come."""
+        running: set[Future[Outcome]] = set()
+        for name, source in sources.items():
+            known = ledger.get(name, {})
+            if self._is_done(name, source, known):
+                yield Outcome(name, known, skipped=True)
+                continue
+            running.add(self._threads.submit(self._one, name, source, known))
+            while len(running) >= self._ahead:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+
+    def _is_done(self, name: str, source: str, known: dict[str, Any]) -> bool:
+        """Tell whether the source is the file that was prepared and the result is still there."""
+        if not self._is_written(name, known):
+            return False
+        with contextlib.suppress(OSError):
+            stat = Path(source).stat()
+            return bool([stat.st_size, stat.st_mtime_ns] == known["source"])
+        return False
+
+    def _is_written(self, name: str, known: dict[str, Any]) -> bool:
+        if not known or "error" in known:
+            return False
+        with contextlib.suppress(OSError):
+            return bool(target_of(self.folder, name).stat().st_size == known["bytes"])
+        return False
+
+    def _one(self, name: str, source: str, known: dict[str, Any]) -> Outcome:
+        """Prepare one video, in a thread of the pool."""
+        target = target_of(self.folder, name)
+        try:
+            stat = Path(source).stat()
+        except (OSError, ValueError) as error:
+            return _refusal(name, access_failure(source, error), target)
+        request = {
+            "source": source,
+            "target": str(target),
+            "spec": dataclasses.asdict(self.spec),
+            "known": known["source_sha256"] if self._is_written(name, known) else "",
+        }
+        found = [stat.st_size, stat.st_mtime_ns]
+        reply = self._ask(request, self.limit + stat.st_size * _SECONDS_PER_BYTE)
+        if "fatal" in reply:
+            raise InputError(
+                f"stopped at {source}: {reply['fatal']}. What is prepared is kept: run the same "
+                "command again when this is mended"
+            )
+        if "refused" in reply:
+            return _refusal(name, reply["refused"], target)
+        if "unchanged" in reply:
+            return Outcome(name, {**known, "source": found}, skipped=False)
+        return Outcome(name, {"source": found, **reply["written"]}, skipped=False)
+
+    def _ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
+        if not hasattr(self._own, "child"):
+            self._own.child = Child("videolit.data.convert", MEMORY_BYTES)
+            self._children.append(self._own.child)
+        child: Child = self._own.child
+        for _ in range(2):
+            if self._stopping.is_set():
+                break
+            try:
+                return child.ask(request, limit)
+            except ChildEnded as end:
+                if not end.from_outside:
+                    return {"refused": why_ended(end, limit)}
+        return {"refused": "the process that prepares it was killed twice; is there enough memory?"}
+
+    def __enter__(self) -> _Pool:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._stopping.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.close()
+        self._threads.shutdown(wait=True)
+
+
+def _refusal(name: str, reason: str, target: Path) -> Outcome:
+    # What an earlier version of the source gave is not the data any more.
+    target.unlink(missing_ok=True)
+    return Outcome(name, {"error": reason}, skipped=False)
+
+
+def _list(manifest: Manifest, folder: Path, refused: set[str]) -> None:
+    """Write the manifest of the prepared set: the rows of the source, in their order."""
+    with (
+        atomic_path(folder / "manifest.csv") as part,
+        part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for row in range(len(manifest)):
+            name = manifest.video_id(row)
+            if name in refused:
+                continue
+            times = (float(manifest.start[row]), float(manifest.end[row]))
+            split = int(manifest.splits[row])
+            writer.writerow(
+                [
+                    prepared_id(name),
+                    manifest.label_name(row),
+                    *("" if math.isnan(time) else repr(time) for time in times),
+                    SPLITS[split] if split >= 0 else "",
+                    manifest.group(row),
+                ]
+            )
+
+
+def _problem(target: Path, entry: dict[str, Any]) -> str:
+    """Say what is wrong with a prepared file, ``""`` if nothing."""
+    try:
+        if not target.is_file():
+            return "missing"
+        if file_hash(target) != entry["sha256"]:
+            return "its content changed since it was written"
+        with PreparedVideo(target) as video:
+            if video.num_frames != entry["frames"]:
+                return f"it has {video.num_frames} frames, {entry['frames']} were written"
+    except VideoError as error:
+        return error.reason
+    except OSError as error:
+        return access_failure(str(target), error)
+    return ""
