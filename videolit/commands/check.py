@@ -20,6 +20,7 @@ from rich.text import Text
 from videolit.data.index import Decoder
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.manifest import Manifest
+from videolit.data.prepared import prepared_spec
 from videolit.data.verify import choose_decoder, verified_index
 from videolit.ops.cores import usable_cores
 from videolit.types import InputError, VideoError
@@ -87,6 +88,8 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     if options.workers < 1:
         raise InputError(f"--workers must be at least 1, got {options.workers}")
+    if prepared_spec(options.data) is not None:
+        raise InputError(f"{options.data} is a prepared set: videolit prepare --check verifies it")
     manifest = _listing(options.data)
     paths = [manifest.path(row) for row in range(len(manifest))]
     # A file with several labelled parts is read once.

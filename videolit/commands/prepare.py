@@ -124,7 +124,7 @@ def _summary(
     console.print(
         f"{len(good)} of {len(outcomes)} videos are prepared in {out}{os.sep} ({new} of them now, "
         f"in {_duration(seconds)}): {_duration(length)} of video, {_bytes(before)} before, "
-        f"{_bytes(after)} now; {spec.describe().removeprefix('prepared: ')}.",
+        f"{_bytes(after)} now; {spec.describe()}.",
         highlight=False,
     )
     sounds = collections.Counter(_kind(outcome.entry) for outcome in good)

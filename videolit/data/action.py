@@ -9,6 +9,7 @@ from typing import Any, Literal
 import cv2
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -16,6 +17,7 @@ from videolit.data.clips import ClipDataset, Sample, collate, refuse_unreadable
 from videolit.data.index import IndexCache
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.manifest import Manifest
+from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
 from videolit.data.sampler import ClipSampler
 from videolit.data.split import Splits, split_manifest
@@ -29,11 +31,12 @@ Split = Literal["train", "val", "test", "predict"]
 class ActionDataModule(pl.LightningDataModule):
     """Clips of labelled videos, in folders named by class or listed in a CSV or JSONL file.
 
-    Three layouts of ``root`` are read::
+    These layouts of ``root`` are read::
 
         root/<class>/*.mp4                       split by val_fraction and test_fraction, seeded
         root/{train,val,test}/<class>/*.mp4      as given; a missing val is split off train
         root.csv or .jsonl                       columns path,label[,start,end,split,group]
+        root/ of ``videolit prepare``            the data that it was made of, read much faster
 
     Args:
         root: The folder or the list. May be left out when only ``predict_paths`` are predicted.
@@ -109,6 +112,7 @@ class ActionDataModule(pl.LightningDataModule):
         self.predict_paths = predict_paths
         self.seed = seed
         self._splits: Splits | None = None
+        self._prepared: PreparedSpec | None = None
         self._predicted: Manifest | None = None
 
     # What the task asks for.
@@ -227,7 +231,7 @@ class ActionDataModule(pl.LightningDataModule):
             "split_hash": manifest.hash(),
             "num_samples": len(manifest),
             "num_classes": len(manifest.class_names),
-            "decoder": self.decoder,
+            "decoder": f"prepared: {self._prepared.describe()}" if self._prepared else self.decoder,
             "clip": self.clip.to_dict(),
             "protocol": self.clip.describe(),
         }
@@ -236,6 +240,13 @@ class ActionDataModule(pl.LightningDataModule):
         if self.root is None:
             raise InputError(
                 "no data: give the folder or list of your videos, as in `--data.root my_videos`"
+            )
+        self._prepared = prepared_spec(self.root)
+        if self._prepared is not None and self._prepared.short_side < self.clip.resize:
+            rank_zero_warn(
+                f"{self.root} was prepared at a short side of {self._prepared.short_side} pixels "
+                f"and clips are made at {self.clip.resize}: they will be blurred. Prepare the data "
+                f"again with --short-side {self.clip.resize}, or set --data.clip.resize and .size"
             )
         manifest = read_manifest(
             self.root,

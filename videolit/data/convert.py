@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import heapq
+import math
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -135,7 +136,9 @@ def _kept(index: VideoIndex, fps: float | None) -> list[int]:
     times = index.timestamps
     if fps is None or index.num_frames == 1:
         return list(range(index.num_frames))
-    asked = np.arange(int(times[-1] * fps + 1e-6) + 1) / fps
+    # The last frame is shown for a while, too.
+    end = times[-1] + 1 / index.fps
+    asked = np.arange(max(1, math.ceil(end * fps - 1e-6))) / fps
     # A frame that begins at that very time is on screen then, whatever the rounding.
     on_screen = np.searchsorted(times, asked + 1e-6, side="right") - 1
     return [int(i) for i in np.unique(on_screen)]

@@ -74,6 +74,7 @@ def prepare(
         for stale in folder.rglob(f".*.part{SUFFIX}"):
             stale.unlink()
         ledger = read_ledger(folder)
+        _end_last_line(folder / LEDGER)
         sources: dict[str, str] = {}
         for row in range(len(manifest)):
             sources.setdefault(manifest.video_id(row), manifest.path(row))
@@ -160,8 +161,8 @@ def _begin(folder: Path, spec: PreparedSpec) -> None:
             raise InputError(f"cannot write to {str(folder)!r}: {error.strerror}") from error
     elif earlier != spec:
         raise InputError(
-            f"{str(folder)!r} was {earlier.describe()}, and now {spec.describe()} is asked: give "
-            "another folder, or the same settings"
+            f"{str(folder)!r} was prepared with {earlier.describe()}, now {spec.describe()} is "
+            "asked: give another folder, or the same settings"
         )
 
 
@@ -181,6 +182,15 @@ def _locked(folder: Path) -> Iterator[None]:
                     f"another videolit prepare is writing to {str(folder)!r}: wait for it"
                 ) from None
         yield
+
+
+def _end_last_line(ledger: Path) -> None:
+    """End a line that was cut off when it was written, so that the next one stands alone."""
+    with ledger.open("ab+") as lines:
+        if lines.seek(0, os.SEEK_END):
+            lines.seek(-1, os.SEEK_END)
+            if lines.read(1) != b"\n":
+                lines.write(b"\n")
 
 
 class _Pool:

@@ -60,7 +60,7 @@ class PreparedSpec:
     def describe(self) -> str:
         """Return the settings in a few words."""
         rate = "" if self.fps is None else f", at most {self.fps:g} fps"
-        return f"prepared: short side {self.short_side}, JPEG quality {self.quality}{rate}"
+        return f"short side {self.short_side}, JPEG quality {self.quality}{rate}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of a set's ``prepared.json``."""
@@ -196,7 +196,7 @@ class _Tables:
     """Where the frames of the video track lie, and when they are shown (ISO/IEC 14496-12)."""
 
     def __init__(self, movie: bytes) -> None:
-        track = next(t for t in _children(movie, b"trak") if _handler(t) == b"vide")
+        track = next((t for t in _children(movie, b"trak") if _handler(t) == b"vide"), b"")
         media = _child(track, b"mdia")
         header = _child(media, b"mdhd")
         timescale = struct.unpack_from(">I", header, 20 if header[0] == 1 else 12)[0]
