@@ -117,7 +117,8 @@ WHAT = {
         "interval and protocol, confusion matrix, scores of each sample, and a report to look at.",
         "the checkpoint to evaluate",
         "  --audit               test again on frozen, shuffled and reversed clips: does the\n"
-        "                        model use time?\n",
+        "                        model use time?\n"
+        "  --allow_missing       accept figures without the files that cannot be read\n",
         "  videolit test --config action/folder_r2plus1d --data.root my_videos "
         "--ckpt_path best.ckpt --audit\n",
     ),

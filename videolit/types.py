@@ -39,6 +39,20 @@ class VideoError(InputError):
         return type(self), (self.path, self.reason)
 
 
+class Unread(TypedDict):
+    """A file that could not be read.
+
+    Attributes:
+        path: Relative to the data's root where it lies below it.
+        reason: Why, in one line.
+        decoder: By what it was read.
+    """
+
+    path: str
+    reason: str
+    decoder: str
+
+
 class VideoBatch(TypedDict):
     """A batch of clips, as every DataModule makes it and every task reads it.
 
@@ -55,6 +69,8 @@ class VideoBatch(TypedDict):
             that all processes run equally many batches, or it could not be read.
         video_id: the file of each sample, relative to the data's root where it lies below it.
         error: why the sample could not be read, ``""`` when it could.
+        unread: the files that could not be read. In training other samples took their places, so
+            that ``error`` is empty.
     """
 
     video: Tensor
@@ -64,6 +80,7 @@ class VideoBatch(TypedDict):
     sample_mask: Tensor
     video_id: list[str]
     error: list[str]
+    unread: list[Unread]
 
 
 Sampling = Literal["uniform", "dense", "whole"]

@@ -37,6 +37,7 @@ class Batches(torch.utils.data.Dataset):
             "sample_mask": torch.ones(BATCH, dtype=torch.bool),
             "video_id": [""] * BATCH,
             "error": [""] * BATCH,
+            "unread": [],
         }
 
 

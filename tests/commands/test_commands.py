@@ -212,3 +212,57 @@ def test_segments_after_the_end_are_found_before_training(tiny_set, capsys):
     told = " ".join(capsys.readouterr().out.split())
     assert "2 of 3 videos can be used" in told
     assert "labelled from 100 s o" in told
+
+
+@pytest.fixture
+def damaged(tiny_set, tmp_path):
+    """The tiny set with one broken file in each split."""
+    root = tmp_path / "damaged"
+    for file in sorted(tiny_set.rglob("*.mp4")):
+        person = file.name.partition("_")[0]
+        split = {"eva": "val", "fay": "test"}.get(person, "train")
+        target = root / split / file.relative_to(tiny_set)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"" if file.stem in BROKEN else file.read_bytes())
+    return root
+
+
+BROKEN = ("bob_stay", "eva_stay", "fay_stay")
+
+
+@pytest.mark.filterwarnings("default:.*cannot read:UserWarning")
+def test_broken_files_are_named_once_listed_and_never_in_a_figure(
+    damaged, checkpoint, tmp_path, capsys, recwarn
+):
+    shared = ["--config", "action/small_cnn_rnn", "--data.root", str(damaged)]
+    shared += ["--data.num_workers", "0", "--trainer.default_root_dir", str(tmp_path / "runs")]
+    shared += ["--data.clip.num_frames", "4", "--data.batch_size", "4"]
+    shared += ["--model.encoder.init_args.width", "4"]
+    fit = ["fit", *shared, "--trainer.max_epochs", "3"]
+    assert cli.main([*fit, "--data.max_bad_fraction", "0.2"]) == 0
+    run = tmp_path / "runs/small_cnn_rnn/fit_0"
+    listed = [json.loads(line) for line in (run / "quarantine.jsonl").open()]
+    assert {row["path"] for row in listed} == {
+        "train/stay/bob_stay.mp4",
+        "val/stay/eva_stay.mp4",
+    }
+    assert len(listed) == 2
+    assert all(row["reason"] and row["decoder"] == "auto" for row in listed)
+    assert "data/unreadable" in (run / "metrics.csv").read_text().partition("\n")[0]
+    named = [str(w.message) for w in recwarn if "cannot read" in str(w.message)]
+    assert len(named) == 2
+
+    assert cli.main(fit) == 2
+    told = capsys.readouterr().err
+    assert "more than the 1.0% that max_bad_fraction accepts" in told
+    assert "eva_stay.mp4: " in told
+
+    quarantine = ["--data.exclude", str(run / "quarantine.jsonl")]
+    assert cli.main([*fit, *quarantine]) == 0
+
+    test = ["test", *shared, "--ckpt_path", str(checkpoint)]
+    assert cli.main(test) == 1
+    told = capsys.readouterr()
+    assert "on 2 of 3 samples" in told.out
+    assert "1 file(s) could not be read" in told.err
+    assert cli.main([*test, "--allow_missing"]) == 0

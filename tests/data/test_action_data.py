@@ -1,4 +1,5 @@
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from contracts import check_datamodule
 from videolit import ActionDataModule, ClipSpec
 from videolit.data.clips import collate
 from videolit.data.transforms import ClipTransform
+from videolit.data.unreadable import Unreadable
 from videolit.types import InputError
 
 SPEC = ClipSpec(num_frames=4, size=24, resize=32)
@@ -154,34 +156,96 @@ def test_leaving_groups_out(tiny_set):
     assert groups == {"train": {"bob", "cem", "dia", "eva"}, "val": {"ann"}, "test": {"fay"}}
 
 
-def test_an_unreadable_video_is_named(tiny_set, tmp_path):
+@pytest.fixture
+def damaged(tiny_set, tmp_path):
+    """Two classes of ten videos each, of which three cannot be read."""
+    root = tmp_path / "damaged"
     for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        for number in range(4):
-            (tmp_path / name / f"{number}.mp4").write_bytes(
+        (root / name).mkdir(parents=True)
+        for number in range(10):
+            (root / name / f"{number}.mp4").write_bytes(
                 (tiny_set / "stay" / "ann_stay.mp4").read_bytes()
             )
-    (tmp_path / "b" / "1.mp4").write_text("not a video at all")
-    (tmp_path / "b" / "2.mp4").write_bytes(b"")
-    data = module(tmp_path, val_fraction=0.25, test_fraction=0.25, batch_size=8)
-    data.setup("fit")
-    data.setup("test")
-    batches = [
-        batch
-        for split in ("train", "val", "test")
-        for batch in getattr(data, f"{split}_dataloader")()
-    ]
-    told = []
-    for batch in batches:
-        if any(batch["error"]):
-            assert not batch["sample_mask"][[bool(e) for e in batch["error"]]].any()
-            with pytest.raises(InputError) as error:
-                data.on_before_batch_transfer(batch, 0)
-            told.append(str(error.value))
-    text = "\n".join(told)
-    assert "b/1.mp4: not a video" in text
-    assert "b/2.mp4: is empty" in text
-    assert f"videolit check {tmp_path}" in text
+    (root / "b" / "1.mp4").write_text("not a video at all")
+    (root / "b" / "2.mp4").write_bytes(b"")
+    content = (tiny_set / "stay" / "ann_stay.mp4").read_bytes()
+    (root / "a" / "3.mp4").write_bytes(content[: len(content) // 2])
+    return root
+
+
+BROKEN = {"b/1.mp4", "b/2.mp4", "a/3.mp4"}
+
+
+def test_in_training_another_sample_of_the_class_takes_the_place(damaged):
+    data = module(damaged, val_fraction=0.0, test_fraction=0.0, batch_size=4)
+    data.setup()
+    batches = [list(data.train_dataloader()) for _ in range(2)]
+    for one, two in zip(*batches, strict=True):
+        assert torch.equal(one["video"], two["video"])
+        assert one["video_id"] == two["video_id"]
+        assert len(one["index"]) == 4
+    names = [name for batch in batches[0] for name in batch["video_id"]]
+    labels = torch.cat([batch["label"] for batch in batches[0]])
+    assert not BROKEN & set(names)
+    assert set(names) < {data.manifest("train").video_id(i) for i in range(20)}
+    assert labels.bincount().tolist() == [10, 10]
+    assert [name[0] for name in names] == ["ab"[label] for label in labels]
+    assert all(batch["error"] == [""] * 4 for batch in batches[0])
+    assert all(batch["sample_mask"].all() for batch in batches[0])
+    unread = [file for batch in batches[0] for file in batch["unread"]]
+    assert {file["path"] for file in unread} == BROKEN
+    reasons = {file["path"]: file["reason"] for file in unread}
+    assert "not a video" in reasons["b/1.mp4"]
+    assert "empty" in reasons["b/2.mp4"]
+
+
+def test_nothing_takes_the_place_of_what_is_measured(damaged):
+    data = module(damaged, val_fraction=0.4, test_fraction=0.4, batch_size=20)
+    data.setup()
+    for split in ("val", "test"):
+        (batch,) = getattr(data, f"{split}_dataloader")()
+        manifest = data.manifest(split)
+        assert batch["video_id"] == [manifest.video_id(i) for i in range(len(manifest))]
+        assert batch["sample_mask"].tolist() == [name not in BROKEN for name in batch["video_id"]]
+
+
+def test_a_class_of_broken_files_ends_in_an_error_and_not_in_a_loop(damaged):
+    for file in (damaged / "b").iterdir():
+        file.write_bytes(b"")
+    data = module(damaged, val_fraction=0.0, test_fraction=0.0, batch_size=20)
+    data.setup()
+    (batch,) = data.train_dataloader()
+    assert sum(bool(error) for error in batch["error"]) == 10
+    assert not batch["sample_mask"][batch["label"] == 1].any()
+
+
+def test_a_run_stops_above_the_accepted_share():
+    unreadable = Unreadable(limit=0.1)
+    files = [{"path": f"{i}.mp4", "reason": "is empty", "decoder": "auto"} for i in range(3)]
+    with pytest.warns(UserWarning, match="cannot read 0.mp4: is empty"):
+        assert unreadable.add(files[:2], 20, None)
+    assert not unreadable.add(files[:2], 20, None)
+    with (
+        pytest.warns(UserWarning, match="cannot read 2"),
+        pytest.raises(InputError, match=r"3 of 20 samples.*10.0%(.|\n)*0.mp4: is empty"),
+    ):
+        unreadable.add(files, 20, None)
+
+
+def test_files_of_a_list_are_left_out(damaged, tmp_path):
+    listed = tmp_path / "quarantine.jsonl"
+    listed.write_text(
+        "".join(json.dumps({"path": name, "reason": "x"}) + "\n" for name in BROKEN - {"a/3.mp4"})
+        + json.dumps({"path": str(damaged / "a/3.mp4")})
+    )
+    data = module(damaged, val_fraction=0.0, test_fraction=0.0, exclude=str(listed))
+    data.setup()
+    found = data.manifest("train")
+    assert len(found) == 17
+    assert not BROKEN & {found.video_id(i) for i in range(17)}
+    listed.write_text('{"path": "c/9.mp4"}')
+    with pytest.raises(InputError, match="none of the 1 files in .* is it the list of other data"):
+        module(damaged, exclude=str(listed)).setup()
 
 
 def test_predicting_files_needs_no_labels_and_keeps_the_order(tiny_set):
@@ -213,6 +277,7 @@ def test_collate_pads_short_clips():
             "counts": True,
             "video_id": "x",
             "error": "",
+            "unread": [],
         }
         for row, frames in enumerate((2, 5))
     ]

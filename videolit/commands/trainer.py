@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ class VideolitCLI(LightningCLI):
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self.run_folder: Path | None = None
+        self.code = 0
         try:
             super().__init__(
                 VideoTask,
@@ -111,6 +113,11 @@ class VideolitCLI(LightningCLI):
             "--audit",
             action="store_true",
             help="test again on frozen, shuffled and reversed clips (test only)",
+        )
+        parser.add_argument(
+            "--allow_missing",
+            action="store_true",
+            help="accept a figure of fewer samples than the split has (validate and test)",
         )
 
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:  # noqa: ANN401 - Lightning's
@@ -173,6 +180,27 @@ class VideolitCLI(LightningCLI):
                 f"\nBest checkpoint{value}: {best}\n"
                 f"Use it:   videolit predict --ckpt_path {best} FILES\n"
                 f"Test it:  videolit test --config {config} --ckpt_path {best} --audit"
+            )
+
+    def after_validate(self) -> None:
+        """Tell of samples that are missing in the figures."""
+        self._tell_missing()
+
+    def after_test(self) -> None:
+        """Tell of samples that are missing in the figures."""
+        self._tell_missing()
+
+    def _tell_missing(self) -> None:
+        """Make a figure of fewer samples than there are an error, unless that is accepted."""
+        data = self.datamodule
+        bad = data.unreadable.found if isinstance(data, ActionDataModule) else {}
+        if bad and not self.config[self.subcommand].allow_missing:
+            self.code = 1
+            print(
+                f"videolit: error: {len(bad)} file(s) could not be read, and the figures above are "
+                "of the other samples only. `videolit check DATA` lists such files; "
+                "--allow_missing accepts this result",
+                file=sys.stderr,
             )
 
     def _require_checkpoint(self) -> None:
@@ -254,7 +282,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         arguments: The rest of the command line, with configurations as files.
 
     Returns:
-        Exit code 0.
+        Exit code: 0 = done, 1 = some files could not be read for a validation or test.
     """
     rest = [argument for argument in arguments if argument != "--trust"]
     if "--audit" in rest and verb != "test":
@@ -270,7 +298,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         if given and given not in ("last", "best", "hpc", "null"):
             check_checkpoint_file(given)
     try:
-        VideolitCLI([verb, *rest])
+        return VideolitCLI([verb, *rest]).code
     except MisconfigurationException as problem:
         # Lightning's word for settings that contradict each other or the machine.
         raise InputError(str(problem)) from problem
@@ -279,7 +307,6 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         if "Union subtypes" in str(problem):
             raise plain_error(str(problem), problem) from problem
         raise
-    return 0
 
 
 # Lightning's adverts, and its remarks on choices that videolit makes on purpose.

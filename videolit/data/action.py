@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from videolit.data.clips import ClipDataset, Sample, collate, refuse_unreadable
+from videolit.data.clips import ClipDataset, Sample, collate
 from videolit.data.index import IndexCache
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.manifest import Manifest
@@ -22,6 +22,7 @@ from videolit.data.reader import Decoder
 from videolit.data.sampler import ClipSampler
 from videolit.data.split import Splits, split_manifest
 from videolit.data.transforms import ClipTransform, mirror_labels
+from videolit.data.unreadable import Unreadable, exclude_files
 from videolit.ops.cores import usable_cores
 from videolit.types import ClipSpec, InputError, VideoBatch
 
@@ -59,6 +60,10 @@ class ActionDataModule(pl.LightningDataModule):
         test_fraction: Share of the test split where the data does not name one.
         allow_group_overlap: Accept splits of the data that share groups, as some published ones do.
         allow_outside_root: Accept paths of a list that lie outside its folder.
+        exclude: List of files to leave out, as the ``quarantine.jsonl`` of a run.
+        max_bad_fraction: Largest share of the samples that may turn out to be unreadable in
+            training: others of their class take their places, each file is named once and listed
+            in ``quarantine.jsonl``. Above it the run stops, with the list.
         predict_paths: Files and folders to predict; None = the test split.
         seed: Decides splits, order and all chance of sampling and augmentation.
     """
@@ -82,6 +87,8 @@ class ActionDataModule(pl.LightningDataModule):
         test_fraction: float = 0.15,
         allow_group_overlap: bool = False,
         allow_outside_root: bool = False,
+        exclude: str | None = None,
+        max_bad_fraction: float = 0.01,
         predict_paths: list[str] | None = None,
         seed: int = 0,
     ) -> None:
@@ -93,6 +100,8 @@ class ActionDataModule(pl.LightningDataModule):
         ):
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+        if not 0 <= max_bad_fraction <= 1:
+            raise InputError(f"max_bad_fraction must lie in [0, 1], got {max_bad_fraction}")
         self.root = root
         self.clip = clip
         self.train_transform = train_transform
@@ -109,8 +118,11 @@ class ActionDataModule(pl.LightningDataModule):
         self.test_fraction = test_fraction
         self.allow_group_overlap = allow_group_overlap
         self.allow_outside_root = allow_outside_root
+        self.exclude = exclude
+        self.max_bad_fraction = max_bad_fraction
         self.predict_paths = predict_paths
         self.seed = seed
+        self.unreadable = Unreadable()
         self._splits: Splits | None = None
         self._prepared: PreparedSpec | None = None
         self._predicted: Manifest | None = None
@@ -201,10 +213,19 @@ class ActionDataModule(pl.LightningDataModule):
         return self._loader("predict")
 
     def on_before_batch_transfer(self, batch: VideoBatch, dataloader_idx: int) -> VideoBatch:
-        """Refuse files that cannot be read; only predict goes on, with an error row for each."""
-        predicting = self.trainer is not None and self.trainer.predicting
-        if not predicting:
-            refuse_unreadable(batch, self.root or "DATA")
+        """Take note of files that cannot be read; predict has an error row for each."""
+        trainer = self.trainer
+        if batch["unread"] and trainer is not None and not trainer.predicting:
+            fitting = trainer.state.fn == "fit"
+            self.unreadable.limit = self.max_bad_fraction if fitting else None
+            names: tuple[Split, ...] = ("train", "val") if fitting else ("test",)
+            total = sum(len(self.manifest(name)) for name in names)
+            # Not trainer.log_dir: asking for it is an agreement between all processes.
+            folder = getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir
+            if self.unreadable.add(batch["unread"], total, folder):
+                count = float(len(self.unreadable.found))
+                for logger in trainer.loggers:
+                    logger.log_metrics({"data/unreadable": count}, step=trainer.global_step)
         return batch
 
     def sample_ids(self, split: Split) -> Tensor:
@@ -254,6 +275,8 @@ class ActionDataModule(pl.LightningDataModule):
             group_pattern=self.group_pattern,
             allow_outside_root=self.allow_outside_root,
         )
+        if self.exclude is not None:
+            manifest = exclude_files(manifest, self.exclude)
         return split_manifest(
             manifest,
             val_fraction=self.val_fraction,

@@ -18,7 +18,10 @@ from videolit.data.reader import Decoder, VideoReader
 from videolit.data.sampler import SampleKey
 from videolit.data.transforms import ClipTransform, eval_crops
 from videolit.ops.sampling import FrameChoice, choose_frames
-from videolit.types import ClipSpec, InputError, VideoBatch, VideoError
+from videolit.types import ClipSpec, InputError, Unread, VideoBatch, VideoError
+
+# So many broken files in a row are no accident.
+_MOST_SUBSTITUTES = 10
 
 
 class Sample(TypedDict):
@@ -31,6 +34,7 @@ class Sample(TypedDict):
     counts: bool
     video_id: str
     error: str
+    unread: list[Unread]
 
 
 class ClipDataset(Dataset[Sample]):
@@ -38,7 +42,8 @@ class ClipDataset(Dataset[Sample]):
 
     A sample depends on its key and the seed alone: the process or worker that makes it, and what it
     made before, do not matter. A video that cannot be read gives a sample that says why in
-    ``error``; the DataModule decides what follows.
+    ``error``; in training another sample of its class takes its place. ``unread`` names it, and
+    the DataModule decides what follows.
 
     Args:
         manifest: The samples.
@@ -78,8 +83,23 @@ class ClipDataset(Dataset[Sample]):
         if isinstance(key, int):
             # From a user, or from Lightning's own sampler when it overfits a few batches.
             key = SampleKey(0, key, True)
+        sample = self._sample(key)
+        if self.transform is None or not sample["error"]:
+            return sample
+        unread = sample["unread"]
+        for index in self._substitutes(key):
+            sample = self._sample(key._replace(index=index))
+            if not sample["error"]:
+                return {**sample, "unread": unread}
+            unread = unread + sample["unread"]
+        return {**sample, "unread": unread}
+
+    def _sample(self, key: SampleKey) -> Sample:
+        """Make the sample of a key, or one that says why it cannot be made."""
         label = int(self.manifest.labels[key.index])
+        name = self.manifest.video_id(key.index)
         error = ""
+        unread: list[Unread] = []
         try:
             if self.transform is None:
                 video, mask = self._views(key.index)
@@ -87,18 +107,28 @@ class ClipDataset(Dataset[Sample]):
                 video, mask, label = self._augmented(key, label)
         except (VideoError, InputError) as problem:
             error = problem.reason if isinstance(problem, VideoError) else str(problem)
+            decoder = "prepared" if self.manifest.suffix else self.decoder
+            unread = [{"path": name, "reason": error, "decoder": decoder}]
             video, mask = self._blank()
         sample: Sample = {
             "video": video,
             "mask": mask,
             "index": key.index,
             "counts": key.counts and not error,
-            "video_id": self.manifest.video_id(key.index),
+            "video_id": name,
             "error": error,
+            "unread": unread,
         }
         if label >= 0:
             sample["label"] = label
         return sample
+
+    def _substitutes(self, key: SampleKey) -> list[int]:
+        """Return samples of the same class in a drawn order, some of which may take its place."""
+        generator = np.random.Generator(np.random.PCG64([self.seed, key.epoch, key.index, 1]))
+        alike = np.flatnonzero(self.manifest.labels == self.manifest.labels[key.index])
+        others = alike[alike != key.index]
+        return [int(i) for i in generator.permutation(others)[:_MOST_SUBSTITUTES]]
 
     def _augmented(
         self, key: SampleKey, label: int
@@ -209,24 +239,9 @@ def collate(samples: Sequence[Sample]) -> VideoBatch:
         "sample_mask": torch.tensor([sample["counts"] for sample in samples]),
         "video_id": [sample["video_id"] for sample in samples],
         "error": [sample["error"] for sample in samples],
+        "unread": [file for sample in samples for file in sample["unread"]],
     }
     labels: list[int] = [sample["label"] for sample in samples if "label" in sample]
     if len(labels) == len(samples):
         batch["label"] = torch.tensor(labels)
     return batch
-
-
-def refuse_unreadable(batch: VideoBatch, root: str) -> None:
-    """Raise if a sample of the batch could not be read.
-
-    Raises:
-        InputError: Names each file and its reason, and what to do.
-    """
-    bad = [(name, why) for name, why in zip(batch["video_id"], batch["error"], strict=True) if why]
-    if bad:
-        lines = "\n".join(f"  {name}: {why}" for name, why in bad)
-        raise InputError(
-            f"{len(bad)} video file(s) of the data cannot be read:\n{lines}\n"
-            f"Repair them or take them out of the data; `videolit check {root}` finds all such "
-            "files before training."
-        )
