@@ -7,10 +7,12 @@ from videolit.callbacks.evaluation import EvaluationCard
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.callbacks.report import TestReport
 from videolit.callbacks.terminal import RunProgress, RunSummary
+from videolit.callbacks.wait import DataWait
 
 __all__ = [
     "AtomicCheckpointIO",
     "ChanceWarning",
+    "DataWait",
     "EvaluationCard",
     "PredictionWriter",
     "RunProgress",

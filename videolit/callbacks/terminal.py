@@ -5,11 +5,12 @@ from __future__ import annotations
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar
 
-from videolit.callbacks.context import data_of
+from videolit.callbacks.context import callbacks_of, data_of
+from videolit.callbacks.wait import DataWait
 
 
 class RunProgress(RichProgressBar):
-    """Lightning's bar without the number of the run, which is no metric."""
+    """Lightning's bar with the wait for data and without the number of the run."""
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
@@ -17,6 +18,9 @@ class RunProgress(RichProgressBar):
         """Return what the bar shows beside the progress."""
         items = super().get_metrics(trainer, pl_module)
         items.pop("v_num", None)
+        waits = [c.share for c in callbacks_of(trainer) if isinstance(c, DataWait)]
+        if waits and waits[0] is not None and trainer.training:
+            items["data wait"] = f"{waits[0]:.0%}"
         return {name.removeprefix("train/").replace("_step", ""): v for name, v in items.items()}
 
 

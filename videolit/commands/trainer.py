@@ -27,6 +27,7 @@ import videolit.tasks
 import videolit.temporal  # noqa: F401 - imported so that short names of its classes are found
 from videolit.callbacks import (
     ChanceWarning,
+    DataWait,
     EvaluationCard,
     PredictionWriter,
     RunProgress,
@@ -88,6 +89,7 @@ class VideolitCLI(LightningCLI):
                 trainer_defaults={
                     "callbacks": [
                         ChanceWarning(),
+                        DataWait(),
                         EvaluationCard(),
                         TestReport(),
                         PredictionWriter(),

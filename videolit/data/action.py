@@ -144,6 +144,11 @@ class ActionDataModule(pl.LightningDataModule):
         """The preprocessing of test and use."""
         return self.clip
 
+    @property
+    def is_prepared(self) -> bool:
+        """Whether ``root`` is a set that ``videolit prepare`` wrote; known after :meth:`setup`."""
+        return self._prepared is not None
+
     def setup(self, stage: str | None = None) -> None:
         """Read and check the list of samples; no video is opened."""
         if stage == "predict" and self.predict_paths is not None:

@@ -1,0 +1,108 @@
+"""How much of the training's time goes into waiting for data."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.utilities import rank_zero_warn
+
+from videolit.callbacks.context import data_of
+from videolit.ops.cores import usable_cores
+
+# Below this share there is nothing to gain; the loop itself takes about as much of short steps.
+WORTH_A_WARNING = 0.1
+# The first batches of an epoch wait for processes to start, which says nothing about the rest.
+_STARTING = 3
+_LEAST_SECONDS = 10.0
+
+
+class DataWait(pl.Callback):
+    """Measure the share of time between steps, in which the model waits for the next batch.
+
+    It is shown in the progress bar, logged as ``data/wait`` once an epoch, and warned of once when
+    it is above a tenth. Validation does not count.
+
+    Attributes:
+        share: Of the current epoch, in [0, 1]; None until enough steps were seen.
+    """
+
+    def __init__(self) -> None:
+        self.share: float | None = None
+        self._waited = self._worked = 0.0
+        self._seen = 0
+        self._mark: float | None = None
+        self._has_warned = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start anew."""
+        self.share = None
+        self._waited = self._worked = 0.0
+        self._seen = 0
+        self._mark = None
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Any,  # noqa: ANN401 - Lightning's
+        batch_idx: int,
+    ) -> None:
+        """End of a wait."""
+        now = time.perf_counter()
+        if self._mark is not None and self._seen > _STARTING:
+            self._waited += now - self._mark
+        self._mark = now
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,  # noqa: ANN401 - Lightning's
+        batch: Any,  # noqa: ANN401 - Lightning's
+        batch_idx: int,
+    ) -> None:
+        """Begin of a wait."""
+        now = time.perf_counter()
+        self._seen += 1
+        if self._mark is not None and self._seen > _STARTING:
+            self._worked += now - self._mark
+            self.share = self._waited / (self._waited + self._worked)
+        self._mark = now
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """What follows until the next step is no waiting."""
+        self._mark = None
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the share, and warn where it is worth it."""
+        if self.share is None:
+            return
+        pl_module.log("data/wait", self.share, rank_zero_only=True)
+        seconds = self._waited + self._worked
+        if self._has_warned or self.share <= WORTH_A_WARNING or seconds < _LEAST_SECONDS:
+            return
+        self._has_warned = True
+        rank_zero_warn(
+            f"{self.share:.0%} of this epoch's time was spent waiting for data. "
+            f"Things to try, in this order: {'; '.join(self._advice(trainer))}."
+        )
+
+    def _advice(self, trainer: pl.Trainer) -> list[str]:
+        data = data_of(trainer)
+        things = []
+        if data is not None and not data.is_prepared:
+            things.append(
+                f"store the videos as frames (videolit prepare {data.root} --out DIR, then "
+                "--data.root DIR)"
+            )
+        if data is not None:
+            workers, cores = data.worker_count(), usable_cores() // trainer.num_devices
+            if workers < cores:
+                things.append(
+                    f"more loading processes (--data.num_workers {cores}; now {workers} on "
+                    f"{cores} cores)"
+                )
+        things.append("fewer or smaller frames (--data.clip.num_frames, --data.clip.size)")
+        return things
