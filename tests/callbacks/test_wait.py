@@ -55,7 +55,7 @@ def test_the_share_is_that_of_the_time_between_steps(clock):
 
 def test_a_long_wait_is_warned_of_once_with_advice(clock):
     callback = DataWait()
-    with pytest.warns(UserWarning, match="7\d% of this epoch's time.*videolit prepare my_videos"):
+    with pytest.warns(UserWarning, match=r"7\d% of this epoch's time.*videolit prepare my_videos"):
         epoch(callback, clock, fake_trainer(), wait=3.0, work=1.0)
     assert epoch(callback, clock, fake_trainer(), wait=3.0, work=1.0)["data/wait"] > 0.7
 
