@@ -26,11 +26,14 @@ class DataWait(pl.Callback):
 
     Attributes:
         share: Of the current epoch, in [0, 1]; None until enough steps were seen.
+        overall: Of all epochs so far, likewise.
     """
 
     def __init__(self) -> None:
         self.share: float | None = None
+        self.overall: float | None = None
         self._waited = self._worked = 0.0
+        self._all_waited = self._all_worked = 0.0
         self._seen = 0
         self._mark: float | None = None
         self._has_warned = False
@@ -81,6 +84,9 @@ class DataWait(pl.Callback):
             return
         pl_module.log("data/wait", self.share, rank_zero_only=True)
         seconds = self._waited + self._worked
+        self._all_waited += self._waited
+        self._all_worked += self._worked
+        self.overall = self._all_waited / (self._all_waited + self._all_worked)
         if self._has_warned or self.share <= WORTH_A_WARNING or seconds < _LEAST_SECONDS:
             return
         self._has_warned = True

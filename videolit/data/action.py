@@ -312,7 +312,7 @@ class ActionDataModule(pl.LightningDataModule):
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0 and split in ("train", "val"),
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             # Without it the loader draws from the global generator, and the model's chance would
             # depend on how often data was loaded.
             generator=torch.Generator().manual_seed(self.seed),
@@ -329,6 +329,6 @@ def _data_name(root: str | None) -> str:
     return path.parent.name if path.stem == "manifest" else path.stem
 
 
-def _start_worker(worker: int) -> None:
+def start_worker(worker: int) -> None:
     """Keep a worker to one thread: parallelism comes from the number of workers."""
     cv2.setNumThreads(0)

@@ -1,0 +1,115 @@
+"""``videolit bench`` as a user meets it."""
+
+import json
+
+import pytest
+import torch
+
+from videolit import ActionTask, ClipSpec, cli
+from videolit.commands.bench_data import AUGMENTING, BATCHING, READING, DataFigures
+from videolit.commands.bench_model import measure_model
+from videolit.encoders import IdentityEncoder, SmallFrameEncoder
+
+
+def bench(what, tmp_path, *options):
+    out = tmp_path / "figures.json"
+    common = ["--config", "action/small_cnn_rnn", "--data.clip.num_frames", "4"]
+    common += ["--model.encoder.init_args.width", "4", "--trainer.accelerator", "cpu"]
+    code = cli.main(["bench", what, "--seconds", "0.05", "--json", str(out), *common, *options])
+    assert code == 0
+    return json.loads(out.read_text())
+
+
+def test_data(tiny_set, tmp_path, capsys):
+    found = bench("data", tmp_path, "--data.root", str(tiny_set), "--max_workers", "1")
+    assert set(found["stages"]) == {READING, AUGMENTING, BATCHING}
+    assert all(seconds > 0 for seconds in found["stages"].values())
+    assert set(found["rates"]) == {"0", "1"}
+    assert all(rate > 0 for rate in found["rates"].values())
+    assert found["clip_bytes"] == 4 * 3 * 64 * 64
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Slowest: " in told
+    assert found["advice"] in told
+    assert "decoder auto" in told
+
+
+def test_model(tmp_path, capsys):
+    found = bench("model", tmp_path)
+    assert found["device"] == "cpu"
+    assert set(found["rows"]) == {"32-true", "bf16-mixed"}
+    for row in found["rows"].values():
+        assert all(value > 0 for value in row.values())
+    assert "GFLOPs a clip" in " ".join(capsys.readouterr().out.split())
+
+
+def test_train_leaves_nothing_behind(tiny_set, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    found = bench("train", tmp_path, "--data.root", str(tiny_set), "--data.batch_size", "1",
+                  "--data.num_workers", "0", "--steps", "12")  # fmt: skip
+    assert found["steps"] == 12
+    assert found["steps_per_second"] > 0
+    assert found["clips_per_second"] == pytest.approx(found["steps_per_second"])
+    assert 0 < found["data_wait"] < 1
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+    assert "waiting for data" in " ".join(capsys.readouterr().out.split())
+
+
+def test_flops_and_parameters_are_those_of_the_layers():
+    """One layer of 6 × 5 on 4 frames, after an encoder without any."""
+    import lightning.pytorch as pl
+
+    class Flat(IdentityEncoder):
+        def encode(self, video, mask):
+            return video.float().flatten(3).mean(-1).repeat(1, 1, 2), mask
+
+        forward = SmallFrameEncoder.forward
+
+    task = ActionTask(Flat(num_features=6))
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    spec = ClipSpec(num_frames=4, size=16, resize=16)
+    found = measure_model(task, list("abcde"), spec, 3, trainer, seconds=0.01)
+    assert found.parameters == 6 * 5 + 5
+    assert found.flops == 2 * 6 * 5
+    assert found.batch_size == 3
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize(
+    ("slowest", "is_prepared", "said"),
+    [
+        (READING, False, "videolit prepare my_videos"),
+        (READING, True, "--short-side"),
+        (AUGMENTING, True, "--data.train_transform"),
+        (BATCHING, True, "--data.clip.size"),
+    ],
+)
+def test_the_advice_fits_the_slowest_stage(slowest, is_prepared, said):
+    stages = {name: 3.0 if name == slowest else 1.0 for name in (READING, AUGMENTING, BATCHING)}
+    figures = DataFigures(
+        samples=1,
+        protocol="",
+        source="",
+        is_prepared=is_prepared,
+        root="my_videos",
+        batch_size=1,
+        clip_bytes=1,
+        stages=stages,
+        rates={0: 1.0, 2: 5.0, 4: 3.0},
+    )
+    assert figures.advice().startswith(f"Slowest: {slowest}, 60% of the time.")
+    assert said in figures.advice()
+    assert "--data.num_workers 2" in figures.advice()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data"], "bench needs --config"),
+        (["data", "--config", "action/small_cnn_rnn"], "no data: give the folder"),
+        (["data", "--config", "nothing"], "no such file"),
+        (["train", "--config", "action/small_cnn_rnn", "--steps", "0"], "--steps must be above 0"),
+    ],
+)
+def test_mistakes(words, message, capsys):
+    assert cli.main(["bench", *words]) == 2
+    assert message in capsys.readouterr().err
