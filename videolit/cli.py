@@ -19,7 +19,7 @@ VERBS = ("fit", "validate", "test", "predict")
 # Name: (module below videolit.commands, what it does).
 COMMANDS = {
     "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
-    "check": ("check", "read every video of a data set once and list those that are broken"),
+    "check": ("check", "read every video of a data set once: broken files, copies, leaks, classes"),
     "prepare": ("prepare", "store videos so that training reads any frame at once"),
     "bench": ("bench", "measure loading, model and training: what is slow, and what to do"),
     "synth": ("synth", "generate a data set of real video files with known actions"),

@@ -204,7 +204,7 @@ def _refuse_leaks(manifest: Manifest, codes: NDArray[np.int8], allow_group_overl
     for row in range(len(manifest)):
         if (earlier := first.setdefault(manifest.paths.raw(row), row)) != row:
             repeated.setdefault(earlier, [earlier]).append(row)
-    overlaps = (_overlap(manifest, codes, rows) for rows in repeated.values())
+    overlaps = (overlap(manifest, codes, rows) for rows in repeated.values())
     problems += [overlap for overlap in overlaps if overlap]
     if problems:
         more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
@@ -214,8 +214,14 @@ def _refuse_leaks(manifest: Manifest, codes: NDArray[np.int8], allow_group_overl
         )
 
 
-def _overlap(manifest: Manifest, codes: NDArray[np.int8], rows: Sequence[int]) -> str:
-    """Say which two splits hold the same part of one file, ``""`` when none do."""
+def overlap(manifest: Manifest, codes: NDArray[np.int8], rows: Sequence[int]) -> str:
+    """Say which two splits hold the same part of one file, ``""`` when none do.
+
+    Args:
+        manifest: The samples.
+        codes: int8 ``(N,)``, the split of each sample.
+        rows: The samples of the file.
+    """
     begin = np.nan_to_num(manifest.start[rows], nan=0.0)
     end = np.nan_to_num(manifest.end[rows], nan=math.inf)
     ends: dict[int, float] = {}

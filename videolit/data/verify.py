@@ -46,6 +46,7 @@ def verified_index(
     cache: IndexCache | None = None,
     *,
     time_limit: float = 60.0,
+    verifier: Verifier | None = None,
 ) -> VideoIndex:
     """Return the verified record of a file, from the cache or by checking the file now.
 
@@ -54,6 +55,7 @@ def verified_index(
         decoder: The decoder that will read it; a fast one is verified.
         cache: Where records are kept; None = the shared folder.
         time_limit: Seconds that a small file's check may take; large files get more.
+        verifier: Who checks; None = this process's own, which checks one file at a time.
 
     Raises:
         VideoError: If the file cannot be read, or not by an explicit ``decoder``.
@@ -72,7 +74,7 @@ def verified_index(
     if found is None or (isinstance(found, VideoIndex) and _lacks_verdict(found, decoder, fast)):
         known = found.verdicts if isinstance(found, VideoIndex) else {}
         limit = time_limit + stat.st_size * _SECONDS_PER_BYTE
-        found = _verifier(os.getpid()).check(
+        found = (verifier or _verifier(os.getpid())).check(
             absolute, container, fast, even_cut=decoder != "auto", time_limit=limit
         )
         if isinstance(found, VideoIndex):

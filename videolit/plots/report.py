@@ -187,7 +187,7 @@ class Report:
         """
         check_frames(frames)
         picks = choose_frames(len(frames), num_frames)
-        images = "".join(_frame(frames[i], i) for i in picks)
+        images = "".join(_frame(frames[i], f"frame {i}") for i in picks)
         state = {True: "right", False: "wrong", None: "open"}[verdict]
         badge = {
             True: f"<span class=badge>{RIGHT_SYMBOL} right</span>",
@@ -209,6 +209,26 @@ class Report:
             f'style="--most:{len(picks)};--few:{-(-len(picks) // 2)}">{images}</div>'
             f"{answers}</div></figure>"
         )
+
+    def gallery(self, title: str, images: Sequence[tuple[str, Frames]]) -> None:
+        """Add pictures side by side, each with its name.
+
+        Args:
+            title: Heading of the row.
+            images: Name and uint8 ``(H, W, 3)`` RGB each; sizes may differ.
+
+        Raises:
+            InputError: If there is no image or one has the wrong shape.
+        """
+        if not images:
+            raise InputError("a gallery needs at least one image, got none")
+        for name, image in images:
+            check_frames(image[None], name)
+        tiles = "".join(
+            f"<figure>{_frame(image, escape(name))}<figcaption>{escape(name)}</figcaption></figure>"
+            for name, image in images
+        )
+        self._add(f"<h3>{escape(title)}</h3><div class=gallery>{tiles}</div>")
 
     def html(self) -> str:
         """Return the page."""
@@ -292,18 +312,15 @@ def _bar(name: str, share: float, *, first: bool, is_true: bool) -> str:
     )
 
 
-def _frame(frame: Frames, index: int) -> str:
-    """Return a frame as a small JPEG."""
+def _frame(frame: Frames, alt: str) -> str:
+    """Return a frame as a small JPEG; ``alt`` is escaped already."""
     height, width = frame.shape[:2]
     scale = min(1.0, _FRAME_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = frame
     if scale < 1:
         small = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return (
-        f'<img src="{_jpeg(small[..., ::-1])}" width={size[0]} height={size[1]} '
-        f'alt="frame {index}">'
-    )
+    return f'<img src="{_jpeg(small[..., ::-1])}" width={size[0]} height={size[1]} alt="{alt}">'
 
 
 def _picture(figure: Figure) -> str:

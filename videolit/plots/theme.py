@@ -252,6 +252,12 @@ li.right .bar{--tone:var(--right)}li.wrong .bar{--tone:var(--wrong)}
 i{font-style:normal;font-weight:600;font-size:.75rem;color:var(--right);
 border:1px solid currentColor;border-radius:1rem;padding:0 .4rem;margin-left:.25rem}
 .true{font-size:.88rem;margin:.4rem 0 0}
+h3{font-size:1rem;margin:1.25rem 0 .5rem;overflow-wrap:anywhere}
+.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(11rem,1fr));gap:.6rem}
+.gallery figure{margin:0;background:var(--card);border:1px solid var(--line);
+border-radius:.6rem;overflow:hidden}
+.gallery img{width:100%;height:8rem;object-fit:contain;display:block;background:#000}
+.gallery figcaption{padding:.3rem .55rem .4rem;font-size:.78rem;line-height:1.35}
 :focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 @media screen and (max-width:48rem){.told{grid-template-columns:minmax(0,1fr)}
 .frames{grid-template-columns:repeat(var(--few),1fr)}
