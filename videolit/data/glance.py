@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -106,20 +107,31 @@ def main() -> None:
             def decoded(seconds: float, *, to_end: bool) -> av.VideoFrame:
                 """Return the frame due at a time, or the file's last one."""
                 file.seek(start + int(seconds / base), stream=stream, backward=True)
-                found = None
-                for found in file.decode(stream):
-                    late = found.pts is not None and (found.pts - start) * base >= seconds - 1e-6
-                    if late and not to_end:
-                        break
+                found = due(file.decode(stream), seconds, to_end)
+                if found is None:
+                    # Short transport streams, and files without an index, have nothing there.
+                    with InOrderFrames(path, request["container"]) as again:
+                        found = due(again.decode(), seconds, to_end)
                 if found is None:
                     raise VideoError(path, f"no frame can be decoded from {seconds:.1f} s on")
                 return found
+
+            def due(
+                frames: Iterator[av.VideoFrame], seconds: float, to_end: bool
+            ) -> av.VideoFrame | None:
+                last = None
+                for last in frames:
+                    late = last.pts is not None and (last.pts - start) * base >= seconds - 1e-6
+                    if late and not to_end:
+                        break
+                return last
 
             middle = decoded(length / 2, to_end=False)
             end = decoded(max(0.0, length - 1 / rate), to_end=True)
             if begin.pts is not None and end.pts is not None:
                 length = max(length, (end.pts - start) * base + 1 / rate)
-                if (end.pts - start) * base < 0.9 * length - 1:
+                # Times that jump back tell nothing about the end.
+                if 0 <= (end.pts - start) * base < 0.9 * length - 1:
                     raise VideoError(
                         path,
                         f"cut short: the last frame is at {(end.pts - start) * base:.1f} s of "
