@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from videolit import cli
-from videolit.data import survey, verify
+from videolit.data import survey
 from videolit.data.action import ActionDataModule
+from videolit.data.child import Child
 from videolit.data.index import shared_cache
 from videolit.data.survey import check_files
 from videolit.data.writer import write_video
@@ -199,14 +200,18 @@ def test_mistakes_are_told_in_one_message(options, message, data, capsys):
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_file_that_takes_too_long_is_named(fast, tmp_path, monkeypatch):
-    monkeypatch.setattr(survey, "_SECONDS_PER_BYTE", 0.0)
-    monkeypatch.setattr(verify, "_SECONDS_PER_BYTE", 0.0)
-    frames = np.concatenate([moving(seed) for seed in range(8)])
-    file = str(write_video(tmp_path / "long.mp4", frames, 15))
-    (result,) = check_files([file], fast=fast, time_limit=0.001)
+def test_a_file_that_hangs_its_decoder_is_named(fast, tmp_path, monkeypatch):
+    (tmp_path / "stuck.py").write_text(
+        "import time\n"
+        "from videolit.data.child import serve\n"
+        "serve(lambda request, answer: time.sleep(60))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(survey, "Child", lambda module: Child("stuck"))
+    file = str(write_video(tmp_path / "a.mp4", moving(0), 15))
+    (result,) = check_files([file], fast=fast, time_limit=2.0)
     assert result.path == file
-    assert result.reason == "cannot be decoded within 0 s"
+    assert result.reason == "cannot be decoded within 2 s"
 
 
 def _children(parent: int) -> set[int]:

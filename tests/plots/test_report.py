@@ -359,3 +359,17 @@ def test_the_page_forbids_what_slips_in_and_the_check_would_see_it(chromium, tmp
     _, messages, asked = browse(chromium, open_page, tmp_path / "b")
     assert asked == {"http://reference.invalid/x.png"}
     assert len(messages) == 1
+
+
+def test_a_gallery_escapes_its_names_and_refuses_other_shapes():
+    report = Report("t")
+    image = np.zeros((90, 160, 3), np.uint8)
+    report.gallery("<b>", [("a<i>.mp4", image), ("tall", image.transpose(1, 0, 2))])
+    html = report.html()
+    assert "&lt;b&gt;" in html
+    assert html.count("a&lt;i&gt;.mp4") == 2
+    assert html.count("data:image/jpeg") == 2
+    with pytest.raises(InputError, match="at least one image"):
+        report.gallery("none", [])
+    with pytest.raises(InputError, match=r"grey must be uint8"):
+        report.gallery("grey", [("grey", image[..., 0])])

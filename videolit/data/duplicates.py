@@ -56,8 +56,8 @@ class Pair(NamedTuple):
         first: Position of a video.
         second: Position of the other one, the larger of both.
         likeness: Correlation of their changes over time, up to 1.
-        offset: Seconds (or pictures, see :func:`near_duplicates`) of the first video's clock at
-            which the second one begins.
+        offset: Seconds of the first video's clock at which the second one begins; negative when
+            the first one begins in the second.
     """
 
     first: int
