@@ -28,9 +28,11 @@ def clock(monkeypatch):
     return turn
 
 
-def fake_trainer(**data):
+def fake_trainer(current_epoch=1, **data):
     data = {"is_prepared": False, "root": "my_videos", "worker_count": lambda: 0, **data}
-    return types.SimpleNamespace(datamodule=types.SimpleNamespace(**data), num_devices=1)
+    return types.SimpleNamespace(
+        datamodule=types.SimpleNamespace(**data), num_devices=1, current_epoch=current_epoch
+    )
 
 
 def epoch(callback, clock, trainer, *, wait, work, steps=20, first_wait=0.0):
@@ -73,6 +75,15 @@ def test_advice_does_not_repeat_what_is_done_already(clock, recwarn, monkeypatch
 def test_no_warning_of_little_waiting_or_little_time(clock, recwarn, wait, work, steps):
     epoch(DataWait(), clock, fake_trainer(), wait=wait, work=work, steps=steps)
     assert not recwarn.list
+
+
+def test_no_warning_of_the_first_epoch_in_which_files_are_verified(clock, recwarn):
+    callback = DataWait()
+    found = epoch(callback, clock, fake_trainer(current_epoch=0), wait=3.0, work=1.0)
+    assert found["data/wait"] > 0.7
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="waiting for data"):
+        epoch(callback, clock, fake_trainer(), wait=3.0, work=1.0)
 
 
 def test_the_bar_shows_it(clock, monkeypatch):

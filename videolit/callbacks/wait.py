@@ -22,7 +22,8 @@ class DataWait(pl.Callback):
     """Measure the share of time between steps, in which the model waits for the next batch.
 
     It is shown in the progress bar, logged as ``data/wait`` once an epoch, and warned of once when
-    it is above a tenth. Validation does not count.
+    it is above a tenth after the first epoch, in which files are verified once and for all.
+    Validation does not count.
 
     Attributes:
         share: Of the current epoch, in [0, 1]; None until enough steps were seen.
@@ -87,7 +88,8 @@ class DataWait(pl.Callback):
         self._all_waited += self._waited
         self._all_worked += self._worked
         self.overall = self._all_waited / (self._all_waited + self._all_worked)
-        if self._has_warned or self.share <= WORTH_A_WARNING or seconds < _LEAST_SECONDS:
+        is_little = self.share <= WORTH_A_WARNING or seconds < _LEAST_SECONDS
+        if self._has_warned or is_little or trainer.current_epoch == 0:
             return
         self._has_warned = True
         rank_zero_warn(
