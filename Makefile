@@ -42,7 +42,7 @@ test-gpu: setup
 
 # Speed, as ratios measured side by side.
 bench: setup
-	$(BIN)/pytest tests/benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds
+	$(BIN)/pytest tests/benchmarks --capture=no --benchmark-columns=median,iqr,rounds
 
 # Three seeds, longer training; rewrites the tables of the README. Hours on two cores.
 evidence: setup

@@ -71,6 +71,7 @@ def milliseconds(make, count, first):
     return (time.perf_counter() - begin) / count * 1e3
 
 
+@pytest.mark.slow
 def test_a_clip_of_a_prepared_set(sets):
     decord = pytest.importorskip("decord")
     raw, ready = dataset(sets / "raw"), dataset(sets / "prepared")
@@ -129,6 +130,7 @@ def test_a_clip_of_a_prepared_set(sets):
     print(f"raw vs bare decord:      {middle['bare decord'] / middle['raw']:.2f}×")
 
 
+@pytest.mark.slow
 def test_two_workers_on_two_cores(sets):
     if usable_cores() < 2:
         pytest.skip("needs two cores")
