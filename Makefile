@@ -44,7 +44,7 @@ test-gpu: setup
 bench: setup
 	$(BIN)/pytest tests/benchmarks --capture=no --benchmark-columns=median,iqr,rounds
 
-# Three seeds, longer training; rewrites the tables of the README. Hours on two cores.
+# Three seeds, longer training; rewrites the tables of the README. About an hour on two cores.
 evidence: setup
 	$(BIN)/python tests/evidence/action.py
 

@@ -215,7 +215,10 @@ def _tell(console: Console, survey: Survey) -> None:
             # Text, not markup: a file may be called [red].
             table.add_row(Text(os.path.relpath(result.path)), Text(result.reason))
         console.print(table)
-        console.print("Repair these files or take them out of the data: training refuses them.")
+        console.print(
+            "Repair these files or leave them out (--data.exclude with the quarantine.jsonl of "
+            "--out): training stops when more than --data.max_bad_fraction cannot be read."
+        )
     leaks = [finding for finding in survey.findings if finding.crosses_splits]
     notes = [finding for finding in survey.findings if not finding.crosses_splits]
     _tell_findings(console, "shared between splits", leaks)

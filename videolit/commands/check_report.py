@@ -225,7 +225,7 @@ def _broken(page: Report, survey: Survey) -> None:
     bad = [*survey.bad, *survey.empty_parts]
     if not bad:
         return
-    page.section("Broken files", f"Training refuses them. {QUARANTINE} lists those to leave out.")
+    page.section("Broken files", f"Repair them, or leave them out: --data.exclude {QUARANTINE}.")
     root = survey.manifest.root
     page.table(
         [{"file": os.path.relpath(r.path, root), "why": r.reason} for r in bad[:_MOST_ROWS]],

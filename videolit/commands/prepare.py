@@ -116,7 +116,7 @@ def _summary(
     seconds: float,
 ) -> None:
     good = [outcome for outcome in outcomes if "error" not in outcome.entry]
-    bad = {outcome.video_id: outcome.entry["error"] for outcome in outcomes if outcome not in good}
+    bad = {o.video_id: o.entry["error"] for o in outcomes if "error" in o.entry}
     new = sum(not outcome.skipped for outcome in good)
     length = sum(outcome.entry["seconds"] for outcome in good)
     before = sum(outcome.entry["source"][0] for outcome in good)

@@ -291,6 +291,9 @@ class _Pool:
         for child in self._children:
             child.close()
         self._threads.shutdown(wait=True)
+        # One that was about to ask has started its child anew.
+        for child in self._children:
+            child.close()
 
 
 def _refusal(name: str, reason: str, target: Path) -> Outcome:
