@@ -1,6 +1,7 @@
 import csv
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -8,8 +9,13 @@ import torch
 from contracts import check_datamodule
 from videolit import ActionDataModule, ClipSpec
 from videolit.data.clips import collate
+from videolit.data.listing import read_manifest
+from videolit.data.prepare import prepare
+from videolit.data.prepared import PreparedSpec, PreparedVideo
+from videolit.data.split import Splits
 from videolit.data.transforms import ClipTransform
 from videolit.data.unreadable import Unreadable
+from videolit.data.writer import write_video
 from videolit.types import InputError
 
 SPEC = ClipSpec(num_frames=4, size=24, resize=32)
@@ -285,3 +291,36 @@ def test_collate_pads_short_clips():
     assert batch["video"].shape == (2, 5, 3, 8, 8)
     assert batch["mask"].tolist() == [[True, True, False, False, False], [True] * 5]
     assert (batch["video"][0, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_large_prepared_frame_is_decoded_small(split, tmp_path, monkeypatch):
+    """The smallest decoding that has a pixel for each of the clip's, and nearly the same clip."""
+    rng = np.random.default_rng(0)
+    scene = cv2.resize(rng.integers(0, 256, (5, 6, 3), np.uint8), (320, 256))
+    for label in ("a", "b"):
+        write_video(tmp_path / f"raw/{label}/1.mp4", [scene] * 6, 10, options={"crf": "1"})
+    list(prepare(read_manifest(tmp_path / "raw"), tmp_path / "small", PreparedSpec(short_side=256)))
+    shrinks = []
+    frames = PreparedVideo.frames
+
+    def noted(self, indices, shrink=1):
+        shrinks.append(shrink)
+        return frames(self, indices, shrink)
+
+    monkeypatch.setattr(PreparedVideo, "frames", noted)
+    clips = {}
+    for size in (24, 56, 120, 250):
+        for root in ("raw", "small"):
+            data = module(
+                tmp_path / root,
+                clip=ClipSpec(num_frames=2, size=size, resize=size),
+                train_transform=ClipTransform(scale=(0.9, 1.0), brightness=0, contrast=0,
+                                              saturation=0),
+                val_fraction=0.0,
+                test_fraction=0.0 if split == "train" else 1.0,
+            )  # fmt: skip
+            data._splits = Splits(*[read_manifest(tmp_path / root)] * 3, ("", "", ""))
+            clips[root] = data.dataset(split)[0]["video"].astype(float)
+        assert np.abs(clips["raw"] - clips["small"]).mean() < 3
+    assert shrinks == [8, 4, 2, 1]

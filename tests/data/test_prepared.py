@@ -319,3 +319,20 @@ def test_the_mark_of_a_prepared_set(tmp_path):
     mark.write_text("{")
     with pytest.raises(InputError, match="damaged"):
         prepared_spec(tmp_path)
+
+
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_decoding_small_shows_the_averages_of_the_frame(shrink, tmp_path, write_coded):
+    source = write_coded(tmp_path / "x.mp4", num_frames=4)
+    convert(str(source), tmp_path / "x.mov", PreparedSpec(short_side=92, quality=98))
+    with PreparedVideo(tmp_path / "x.mov") as video:
+        whole = video.read([2, 0])
+        small = np.stack(video.frames([2, 0], shrink))
+    height, width = whole.shape[1] // shrink, whole.shape[2] // shrink
+    assert small.shape[1:3] == (-(-whole.shape[1] // shrink), -(-whole.shape[2] // shrink))
+    for one, other in zip(whole, small, strict=True):
+        area = one[: height * shrink, : width * shrink]
+        area = cv2.resize(area, (width, height), interpolation=cv2.INTER_AREA)
+        assert psnr(area, other[:height, :width]) > 30
+        shifted = np.roll(area, 1, axis=1)
+        assert psnr(area, other[:height, :width]) > psnr(shifted, other[:height, :width]) + 3

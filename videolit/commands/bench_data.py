@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from videolit.data.action import ActionDataModule, start_worker
 from videolit.data.clips import ClipDataset, Sample, collate
 from videolit.data.sampler import SampleKey
-from videolit.data.transforms import ClipTransform
+from videolit.data.transforms import ClipTransform, Cut
 from videolit.types import InputError
 
 # Files that are read; more would only take longer to verify.
@@ -86,11 +86,14 @@ class _Timed(ClipTransform):
         self.inner = inner
         self.seconds = 0.0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[NDArray[np.uint8], bool]:  # noqa: ANN401
+    def draw(self, *args: Any, **kwargs: Any) -> Cut:  # noqa: ANN401
+        return self.inner.draw(*args, **kwargs)
+
+    def apply(self, *args: Any, **kwargs: Any) -> NDArray[np.uint8]:  # noqa: ANN401
         begin = time.perf_counter()
-        found = self.inner(*args, **kwargs)
+        clip = self.inner.apply(*args, **kwargs)
         self.seconds += time.perf_counter() - begin
-        return found
+        return clip
 
 
 def measure_data(data: ActionDataModule, *, most_workers: int, seconds: float) -> DataFigures:
@@ -144,10 +147,10 @@ def _stages(
     begin = time.perf_counter()
     count = 0
     for key in _keys(rows):
-        sample = dataset[key]
-        count += 1
+        made = dataset.__getitems__([key])
+        count += len(made)
         if len(samples) < batch_size:
-            samples.append(sample)
+            samples += made
         if count >= _LEAST_ROUNDS and time.perf_counter() - begin > seconds:
             break
     whole = (time.perf_counter() - begin) / count
@@ -170,7 +173,7 @@ def _rate(
     """Return the clips per second that a number of processes loads."""
     loader: DataLoader[Sample] = DataLoader(
         dataset,
-        batch_size=batch_size,
+        batch_size=batch_size // dataset.clips_per_video,
         sampler=_Endless(rows),
         num_workers=workers,
         collate_fn=collate,

@@ -140,6 +140,17 @@ class VideolitCLI(LightningCLI):
         trainer: pl.Trainer = super().instantiate_trainer(**settings)
         return trainer
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the verb; a loading process that ended is told by its file, not by a traceback."""
+        try:
+            super()._run_subcommand(subcommand)
+        except RuntimeError as problem:
+            data = self.datamodule
+            told = data.explain(problem) if isinstance(data, ActionDataModule) else ""
+            if told:
+                raise InputError(told) from problem
+            raise
+
     def before_fit(self) -> None:
         """Leave the loading processes their cores when the model is computed on the CPU too."""
         trainer, data = self.trainer, self.datamodule

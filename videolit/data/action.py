@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import cv2
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from videolit.data.clips import ClipDataset, Sample, collate
 from videolit.data.index import IndexCache
 from videolit.data.listing import list_videos, read_manifest
+from videolit.data.loader import ClipLoader, Watch
 from videolit.data.manifest import Manifest
 from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
@@ -47,6 +49,9 @@ class ActionDataModule(pl.LightningDataModule):
         mirror_pairs: Classes that are each other's mirror image, ``{name: name}``, where their
             names do not say so by left and right.
         batch_size: Clips of a training batch, per process.
+        clips_per_video: Clips that are cut from a video each time training opens it (repeated
+            augmentation, Hoffer et al. 2020): loading gets cheaper, an epoch gets so many times
+            longer, and a batch holds ``batch_size / clips_per_video`` videos.
         eval_batch_size: Videos of an evaluation batch, per process; None = ``batch_size``.
         num_workers: Loading processes per training process; None = its share of the cores, at most
             8, and half of that where the model is computed on the same cores.
@@ -64,6 +69,8 @@ class ActionDataModule(pl.LightningDataModule):
         max_bad_fraction: Largest share of the samples that may turn out to be unreadable in
             training: others of their class take their places, each file is named once and listed
             in ``quarantine.jsonl``. Above it the run stops, with the list.
+        time_limit: Seconds that a loading process may take to read the frames of one video;
+            0 = for ever. A decoder that hangs ends the run with the name of the file.
         predict_paths: Files and folders to predict; None = the test split.
         seed: Decides splits, order and all chance of sampling and augmentation.
     """
@@ -76,6 +83,7 @@ class ActionDataModule(pl.LightningDataModule):
         train_transform: ClipTransform | None = None,
         mirror_pairs: dict[str, str] | None = None,
         batch_size: int = 8,
+        clips_per_video: int = 1,
         eval_batch_size: int | None = None,
         num_workers: int | None = None,
         decoder: Decoder = "auto",
@@ -89,17 +97,26 @@ class ActionDataModule(pl.LightningDataModule):
         allow_outside_root: bool = False,
         exclude: str | None = None,
         max_bad_fraction: float = 0.01,
+        time_limit: float = 600.0,
         predict_paths: list[str] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         for name, value, least in (
             ("batch_size", batch_size, 1),
+            ("clips_per_video", clips_per_video, 1),
             ("eval_batch_size", eval_batch_size, 1),
             ("num_workers", num_workers, 0),
         ):
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
+        if time_limit < 0:
+            raise InputError(f"time_limit must be at least 0 seconds, got {time_limit}")
+        if batch_size % clips_per_video:
+            raise InputError(
+                f"batch_size counts clips: it must be a multiple of clips_per_video "
+                f"({clips_per_video}), got {batch_size}"
+            )
         if not 0 <= max_bad_fraction <= 1:
             raise InputError(f"max_bad_fraction must lie in [0, 1], got {max_bad_fraction}")
         self.root = root
@@ -107,6 +124,7 @@ class ActionDataModule(pl.LightningDataModule):
         self.train_transform = train_transform
         self.mirror_pairs = mirror_pairs
         self.batch_size = batch_size
+        self.clips_per_video = clips_per_video
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.decoder: Decoder = decoder
@@ -120,12 +138,15 @@ class ActionDataModule(pl.LightningDataModule):
         self.allow_outside_root = allow_outside_root
         self.exclude = exclude
         self.max_bad_fraction = max_bad_fraction
+        self.time_limit = time_limit
         self.predict_paths = predict_paths
         self.seed = seed
         self.unreadable = Unreadable()
         self._splits: Splits | None = None
         self._prepared: PreparedSpec | None = None
         self._predicted: Manifest | None = None
+        self._loaders: dict[Split, ClipLoader] = {}
+        self._resumed: dict[str, Any] = {}
 
     # What the task asks for.
 
@@ -195,10 +216,12 @@ class ActionDataModule(pl.LightningDataModule):
             spec,
             transform=transform,
             mirrored=mirrored,
+            clips_per_video=self.clips_per_video,
             seed=self.seed,
             decoder=self.decoder,
             # Files given once to predict leave nothing behind on the user's disk.
             cache=IndexCache(None) if self.root is None else None,
+            watch=Watch(self.worker_count(), self.time_limit),
         )
 
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -232,6 +255,34 @@ class ActionDataModule(pl.LightningDataModule):
                 for logger in trainer.loggers:
                     logger.log_metrics({"data/unreadable": count}, step=trainer.global_step)
         return batch
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Add to the error of a loading process which file it was reading."""
+        if told := self.explain(exception):
+            exception.add_note(told)
+
+    def explain(self, exception: BaseException) -> str:
+        """Return which file ended a loading process and what to do, ``""`` for other errors."""
+        for loader in self._loaders.values():
+            row, what = loader.explain(exception)
+            if row >= 0:
+                manifest = cast(ClipDataset, loader.dataset).manifest
+                return (
+                    f"{manifest.path(row)}: reading it {what}. Repair the file, leave it out "
+                    "(--data.exclude with a list that has the column path), or prepare the data "
+                    "(`videolit prepare`), which finds such files without ending"
+                )
+        return ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the epoch of training, for a checkpoint."""
+        loader = self._loaders.get("train")
+        return {} if loader is None else loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint's place in the epoch, when a training is resumed."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._resumed = state_dict
 
     def sample_ids(self, split: Split) -> Tensor:
         """Return a number that stands for each sample of a split, int64 ``(N,)``."""
@@ -303,10 +354,14 @@ class ActionDataModule(pl.LightningDataModule):
             shuffle=training,
             seed=self.seed,
         )
+        if training and trainer is not None:
+            # A resumed run asks for the first batches before it tells the epoch.
+            sampler.set_epoch(trainer.current_epoch)
         workers = self.worker_count()
-        return DataLoader(
+        size = self.batch_size // self.clips_per_video
+        loader = ClipLoader(
             dataset,
-            batch_size=self.batch_size if training else self.eval_batch_size or self.batch_size,
+            batch_size=size if training else self.eval_batch_size or self.batch_size,
             sampler=sampler,
             num_workers=workers,
             collate_fn=collate,
@@ -317,6 +372,12 @@ class ActionDataModule(pl.LightningDataModule):
             # depend on how often data was loaded.
             generator=torch.Generator().manual_seed(self.seed),
         )
+        if training and self._resumed:
+            # Lightning does so itself, unless it asked for the loader before, to count its steps.
+            loader.load_state_dict(self._resumed)
+            self._resumed = {}
+        self._loaders[split] = loader
+        return loader
 
 
 def _data_name(root: str | None) -> str:
@@ -332,3 +393,6 @@ def _data_name(root: str | None) -> str:
 def start_worker(worker: int) -> None:
     """Keep a worker to one thread: parallelism comes from the number of workers."""
     cv2.setNumThreads(0)
+    info = get_worker_info()
+    if info is not None and isinstance(info.dataset, ClipDataset):
+        info.dataset.watch.start(worker, os.getpid())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NotRequired, TypedDict
 
@@ -12,11 +13,12 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from videolit.data.index import IndexCache
+from videolit.data.loader import Watch
 from videolit.data.manifest import Manifest
 from videolit.data.prepared import PreparedVideo
 from videolit.data.reader import Decoder, VideoReader
 from videolit.data.sampler import SampleKey
-from videolit.data.transforms import ClipTransform, eval_crops
+from videolit.data.transforms import ClipTransform, eval_crops, eval_size
 from videolit.ops.sampling import FrameChoice, choose_frames
 from videolit.types import ClipSpec, InputError, Unread, VideoBatch, VideoError
 
@@ -50,9 +52,12 @@ class ClipDataset(Dataset[Sample]):
         spec: Frames and geometry.
         transform: Augmentation of training; None = the crops of test and use.
         mirrored: int64 ``(K,)``, the label of each class's mirror image, -1 where there is none.
+        clips_per_video: Clips that are made of a video each time it is opened for training, each
+            drawn on its own.
         seed: Decides all chance together with the key.
         decoder: See :class:`~videolit.data.reader.VideoReader`.
         cache: Where verified file records are kept; None = on disk.
+        watch: Is told what is being read, and limits its time.
     """
 
     def __init__(
@@ -62,66 +67,83 @@ class ClipDataset(Dataset[Sample]):
         *,
         transform: ClipTransform | None = None,
         mirrored: NDArray[np.int64] | None = None,
+        clips_per_video: int = 1,
         seed: int = 0,
         decoder: Decoder = "auto",
         cache: IndexCache | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.manifest = manifest
         self.spec = spec
         self.transform = transform
         self.mirrored = mirrored
+        self.clips_per_video = clips_per_video
         self.seed = seed
         self.decoder: Decoder = decoder
         self.cache = cache
+        self.watch = watch or Watch(0, 0)
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.manifest)
 
     def __getitem__(self, key: SampleKey | int) -> Sample:
-        """Make the sample of a key; a plain index stands for its first epoch."""
+        """Make the sample of a key, one clip; a plain index stands for its first epoch."""
+        return self._samples(key, 1)[0]
+
+    def __getitems__(self, keys: Sequence[SampleKey | int]) -> list[Sample]:
+        """Make the samples of a batch, ``clips_per_video`` of each key; the loader asks for it."""
+        return [sample for key in keys for sample in self._samples(key, self.clips_per_video)]
+
+    def _samples(self, key: SampleKey | int, clips: int) -> list[Sample]:
+        """Make the clips of a key, or of another key where its video cannot be read."""
         if isinstance(key, int):
             # From a user, or from Lightning's own sampler when it overfits a few batches.
             key = SampleKey(0, key, True)
-        sample = self._sample(key)
-        if self.transform is None or not sample["error"]:
-            return sample
-        unread = sample["unread"]
+        samples = self._made(key, clips)
+        if self.transform is None or not samples[0]["error"]:
+            return samples
+        unread = samples[0]["unread"]
         for index in self._substitutes(key):
-            sample = self._sample(key._replace(index=index))
-            if not sample["error"]:
-                return {**sample, "unread": unread}
-            unread = unread + sample["unread"]
-        return {**sample, "unread": unread}
+            samples = self._made(key._replace(index=index), clips)
+            unread += samples[0]["unread"]
+            if not samples[0]["error"]:
+                break
+        samples[0]["unread"] = unread
+        return samples
 
-    def _sample(self, key: SampleKey) -> Sample:
-        """Make the sample of a key, or one that says why it cannot be made."""
+    def _made(self, key: SampleKey, clips: int) -> list[Sample]:
+        """Make the clips of a key, or as many that say why they cannot be made."""
         label = int(self.manifest.labels[key.index])
         name = self.manifest.video_id(key.index)
         error = ""
         unread: list[Unread] = []
+        self.watch.note(key.index)
         try:
             if self.transform is None:
-                video, mask = self._views(key.index)
+                made = [(*self._views(key.index), label)]
             else:
-                video, mask, label = self._augmented(key, label)
+                made = self._augmented(key, label, clips)
         except (VideoError, InputError) as problem:
             error = problem.reason if isinstance(problem, VideoError) else str(problem)
             decoder = "prepared" if self.manifest.suffix else self.decoder
             unread = [{"path": name, "reason": error, "decoder": decoder}]
-            video, mask = self._blank()
-        sample: Sample = {
-            "video": video,
-            "mask": mask,
-            "index": key.index,
-            "counts": key.counts and not error,
-            "video_id": name,
-            "error": error,
-            "unread": unread,
-        }
-        if label >= 0:
-            sample["label"] = label
-        return sample
+            made = [(*self._blank(), label)] * clips
+        samples: list[Sample] = []
+        for video, mask, shown in made:
+            sample: Sample = {
+                "video": video,
+                "mask": mask,
+                "index": key.index,
+                "counts": key.counts and not error,
+                "video_id": name,
+                "error": error,
+                "unread": [] if samples else unread,
+            }
+            if shown >= 0:
+                sample["label"] = shown
+            samples.append(sample)
+        return samples
 
     def _substitutes(self, key: SampleKey) -> list[int]:
         """Return samples of the same class in a drawn order, some of which may take its place."""
@@ -131,25 +153,39 @@ class ClipDataset(Dataset[Sample]):
         return [int(i) for i in generator.permutation(others)[:_MOST_SUBSTITUTES]]
 
     def _augmented(
-        self, key: SampleKey, label: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], int]:
-        """Return one random clip ``(T, H, W, 3)``, its mask and its label."""
+        self, key: SampleKey, label: int, clips: int
+    ) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]:
+        """Return random clips ``(T, H, W, 3)``, their masks and their labels."""
         assert self.transform is not None
-        generator = np.random.Generator(np.random.PCG64([self.seed, key.epoch, key.index]))
-        with self._open(key.index) as reader:
-            part = self._part(key.index, reader)
-            choice = choose_frames(reader.timestamps[part], self.spec, generator=generator)
-            frames = _read(reader, [choice], part)[0]
+        spec, size = self.spec, self.spec.size
         # -1: the mirror image would show a class that does not exist.
         partner = label if self.mirrored is None or label < 0 else int(self.mirrored[label])
-        clip, mirrored = self.transform(
-            frames,
-            self.spec.size,
-            generator,
-            stretch=self.spec.stretch,
-            may_mirror=partner >= 0 or label < 0,
-        )
-        return clip, choice.real, partner if mirrored else label
+        generators = [
+            np.random.Generator(np.random.PCG64([self.seed, key.epoch, key.index, *more]))
+            for more in ([], *([2, n] for n in range(1, clips)))
+        ]
+        with self._open(key.index) as reader:
+            part = self._part(key.index, reader)
+            times = reader.timestamps[part]
+            choices = [choose_frames(times, spec, generator=g) for g in generators]
+            aspect = 1.0 if spec.stretch else reader.width / reader.height
+            cuts = [
+                self.transform.draw(aspect, g, may_mirror=partner >= 0 or label < 0)
+                for g in generators
+            ]
+            # What the smallest of the crops has for each pixel of the clip.
+            height = reader.height * min(cut.bottom - cut.top for cut in cuts)
+            width = reader.width * min(cut.right - cut.left for cut in cuts)
+            with self.watch.limited():
+                taken = _read(reader, choices, part, min(height, width) / size)
+        return [
+            (
+                self.transform.apply(frames, size, cut, generator),
+                choice.real,
+                partner if cut.mirrored else label,
+            )
+            for frames, choice, cut, generator in zip(taken, choices, cuts, generators, strict=True)
+        ]
 
     def _views(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Return the fixed views ``(V, T, H, W, 3)``, or ``(T, H, W, 3)`` for one, and masks."""
@@ -160,7 +196,10 @@ class ClipDataset(Dataset[Sample]):
                 choose_frames(reader.timestamps[part], spec, view=view, num_views=spec.num_views)
                 for view in range(spec.num_views)
             ]
-            clips = _read(reader, choices, part)
+            height, width = eval_size(reader.height, reader.width, spec)
+            ratio = min(reader.height / height, reader.width / width)
+            with self.watch.limited():
+                clips = _read(reader, choices, part, ratio)
         crops = np.concatenate([eval_crops(clip, spec) for clip in clips])
         masks = np.repeat(np.stack([choice.real for choice in choices]), spec.num_crops, axis=0)
         return (crops[0], masks[0]) if len(crops) == 1 else (crops, masks)
@@ -200,14 +239,38 @@ class ClipDataset(Dataset[Sample]):
 
 
 def _read(
-    reader: VideoReader | PreparedVideo, choices: Sequence[FrameChoice], part: NDArray[np.int64]
-) -> list[NDArray[np.uint8]]:
-    """Read the frames of several clips in one pass; a frame that is shared is decoded once."""
+    reader: VideoReader | PreparedVideo,
+    choices: Sequence[FrameChoice],
+    part: NDArray[np.int64],
+    ratio: float,
+) -> list[list[NDArray[np.uint8]]]:
+    """Read the frames of several clips in one pass; a frame that is shared is decoded once.
+
+    Args:
+        reader: The video.
+        choices: Frames of each clip, as positions in ``part``.
+        part: Frame numbers.
+        ratio: Pixels of a frame for each pixel of the clip, along the side where they are fewest.
+    """
     wanted = [part[choice.indices] for choice in choices]
     unique, places = np.unique(np.concatenate(wanted), return_inverse=True)
-    frames = reader.read(unique)
+    if isinstance(reader, PreparedVideo):
+        # The smallest decoding that still has a pixel for each pixel of the clip.
+        frames = reader.frames(unique, max(s for s in (1, 2, 4, 8) if s == 1 or s <= ratio))
+    else:
+        frames = list(reader.read(unique))
     splits = np.cumsum([len(indices) for indices in wanted])[:-1]
-    return [frames[place] for place in np.split(places, splits)]
+    return [[frames[at] for at in place.tolist()] for place in np.split(places, splits)]
+
+
+def _zeros(shape: tuple[int, ...]) -> torch.Tensor:
+    """Return uint8 zeros; in a worker they lie where the main process reads them, uncopied."""
+    video = torch.empty(0, dtype=torch.uint8)
+    if torch.utils.data.get_worker_info() is None:
+        return video.new_zeros(shape)
+    # As torch's own collate does. New shared memory is zero.
+    storage = torch.UntypedStorage._new_shared(math.prod(shape))  # type: ignore[no-untyped-call]
+    return video.set_(storage).view(shape)
 
 
 def collate(samples: Sequence[Sample]) -> VideoBatch:
@@ -220,7 +283,7 @@ def collate(samples: Sequence[Sample]) -> VideoBatch:
     length = max(sample["mask"].shape[-1] for sample in samples)
     first = samples[0]["video"]
     *views, _, height, width, channels = first.shape
-    video = torch.zeros((len(samples), *views, length, channels, height, width), dtype=torch.uint8)
+    video = _zeros((len(samples), *views, length, channels, height, width))
     mask = torch.zeros((len(samples), *views, length), dtype=torch.bool)
     pixels = video.numpy().reshape(len(samples), -1, length, channels, height, width)
     for row, sample in enumerate(samples):

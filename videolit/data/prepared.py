@@ -12,13 +12,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from videolit.data.sniff import access_failure
+from videolit.data.storage import Content, FileContent
 from videolit.types import InputError, VideoError
 
 # Beside the manifest of a prepared set; tells it from any other folder.
@@ -29,6 +30,13 @@ SUFFIX = ".mov"
 _FORMAT = 1
 # Holds the tables of a clip of 20 s and more, so that one read is enough.
 _HEAD = 16384
+# The "grey" flags carry the scale alone; colours are asked for by the other one.
+_DECODING = {
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,6 +106,7 @@ class PreparedVideo:
 
     Args:
         path: A file that ``videolit prepare`` wrote.
+        content: Its bytes, where they lie in a larger file; closed with this object.
 
     Attributes:
         path: The file.
@@ -111,12 +120,12 @@ class PreparedVideo:
         VideoError: If it is no such file, or damaged.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, content: Content | None = None) -> None:
         self.path = str(path)
-        self._file: BinaryIO | None = None
+        self._file = content
         try:
-            # Unbuffered: frames are read whole, and from anywhere.
-            self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by close()
+            if self._file is None:
+                self._file = FileContent(path)
             tables = _Tables(_movie_box(self._file))
         except OSError as error:
             self.close()
@@ -147,29 +156,46 @@ class PreparedVideo:
             InputError: If an index lies outside the video.
             VideoError: If a frame cannot be read.
         """
-        wanted = np.asarray(indices, dtype=np.int64)
-        frames = np.empty((len(wanted), self.height, self.width, 3), np.uint8)
-        for frame, index in zip(frames, wanted.tolist(), strict=True):
-            if not 0 <= index < self.num_frames:
-                raise InputError(
-                    f"{self.path}: frame indices must lie in 0..{self.num_frames - 1}, got {index}"
-                )
-            frame[:] = self._decode(index)
-        return frames
+        return np.stack(self.frames(indices))
 
-    def _decode(self, index: int) -> NDArray[np.uint8]:
+    def frames(
+        self, indices: Sequence[int] | NDArray[np.int64], shrink: int = 1
+    ) -> list[NDArray[np.uint8]]:
+        """Return frames as :meth:`read` does, one by one, and smaller on request.
+
+        Args:
+            indices: Integers in ``[0, num_frames)``.
+            shrink: 1, 2, 4 or 8: the JPEG decoder makes only every so many pixels, averaged, and
+                does less work.
+
+        Returns:
+            ``T`` frames, uint8 ``(ceil(H / shrink), ceil(W / shrink), 3)`` RGB.
+        """
         if self._file is None:
             raise RuntimeError(f"{self.path}: this PreparedVideo is closed")
-        size = int(self._sizes[index])
-        content = _read_at(self._file, int(self._offsets[index]), size)
-        image: Any = None
-        if len(content) == size:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-        if image is None or image.shape != (self.height, self.width, 3):
-            raise VideoError(
-                self.path, f"frame {index} is damaged; run videolit prepare again to renew the file"
+        wanted = np.asarray(indices, dtype=np.int64)
+        inside = (wanted >= 0) & (wanted < self.num_frames)
+        if not inside.all():
+            raise InputError(
+                f"{self.path}: frame indices must lie in 0..{self.num_frames - 1}, "
+                f"got {wanted[~inside][0]}"
             )
-        return cast(NDArray[np.uint8], image)
+        shape = (-(-self.height // shrink), -(-self.width // shrink), 3)
+        places = zip(self._offsets[wanted].tolist(), self._sizes[wanted].tolist(), strict=True)
+        images = []
+        for index, (offset, size) in enumerate(places):
+            content = self._file.read(offset, size)
+            image: Any = None
+            if len(content) == size:
+                image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODING[shrink])
+            if image is None or image.shape != shape:
+                raise VideoError(
+                    self.path,
+                    f"frame {wanted[index]} is damaged; run videolit prepare again to renew the "
+                    "file",
+                )
+            images.append(image)
+        return images
 
     def close(self) -> None:
         """Close the file."""
@@ -212,21 +238,16 @@ class _Tables:
         self.seconds: NDArray[np.float64] = units / timescale
 
 
-def _read_at(file: BinaryIO, offset: int, size: int) -> bytes:
-    file.seek(offset)
-    return file.read(size)
-
-
-def _movie_box(file: BinaryIO) -> bytes:
+def _movie_box(file: Content) -> bytes:
     """Return the content of the box that holds all tables; it follows the first box."""
-    head = _read_at(file, 0, _HEAD)
+    head = file.read(0, _HEAD)
     begin = struct.unpack_from(">I", head)[0]
     size, kind = struct.unpack_from(">I4s", head, begin)
     if kind != b"moov":
         raise ValueError("its tables do not come first")
     content = head[begin + 8 : begin + size]
     if len(content) < size - 8:
-        content += _read_at(file, begin + 8 + len(content), size - 8 - len(content))
+        content += file.read(begin + 8 + len(content), size - 8 - len(content))
     if len(content) < size - 8:
         raise ValueError("cut short")
     return content

@@ -39,6 +39,9 @@ class ClipSampler(DistributedSampler[SampleKey]):
         shuffle: New order in each epoch; the order of the split otherwise.
         seed: Decides the order together with the epoch.
 
+    Attributes:
+        skip: How many of this process's keys the next pass leaves out: it resumes an epoch.
+
     Raises:
         InputError: If there is no sample.
     """
@@ -61,6 +64,7 @@ class ClipSampler(DistributedSampler[SampleKey]):
             shuffle=shuffle,
             seed=seed,
         )
+        self.skip = 0
 
     def __iter__(self) -> Iterator[SampleKey]:
         """Yield every ``num_replicas``-th key, as many on every process."""
@@ -71,5 +75,6 @@ class ClipSampler(DistributedSampler[SampleKey]):
             generator = np.random.Generator(np.random.PCG64([self.seed, self.epoch]))
             order = torch.from_numpy(generator.permutation(count))
         epoch = self.epoch if self.shuffle else 0
-        for position in range(self.rank, self.total_size, self.num_replicas):
+        begin, self.skip = self.rank + self.skip * self.num_replicas, 0
+        for position in range(begin, self.total_size, self.num_replicas):
             yield SampleKey(epoch, int(order[position % count]), position < count)

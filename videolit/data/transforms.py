@@ -6,6 +6,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 # Read when albumentations is imported, in every process: without it, it asks the network for news.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -24,6 +25,24 @@ _MIRRORED_WORDS = (
     ("clockwise", "counterclockwise"),
     ("clockwise", "anticlockwise"),
 )
+
+
+class Cut(NamedTuple):
+    """What a clip shows of its frames; the same whatever their resolution.
+
+    Attributes:
+        left: Of the crop, as a share of the width.
+        top: Of the crop, as a share of the height.
+        right: End of the crop, as a share of the width.
+        bottom: End of the crop, as a share of the height.
+        mirrored: Whether left and right are exchanged.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    mirrored: bool
 
 
 class ClipTransform:
@@ -90,17 +109,17 @@ class ClipTransform:
 
     def __call__(
         self,
-        frames: NDArray[np.uint8],
+        frames: Sequence[NDArray[np.uint8]],
         size: int,
         generator: np.random.Generator,
         *,
         stretch: bool = False,
         may_mirror: bool = True,
     ) -> tuple[NDArray[np.uint8], bool]:
-        """Augment a clip.
+        """Augment a clip; :meth:`draw` and :meth:`apply` in one.
 
         Args:
-            frames: uint8 ``(T, H, W, 3)`` RGB.
+            frames: ``T`` frames, uint8 ``(H, W, 3)`` RGB.
             size: Height and width of the result, in pixels.
             generator: The sample's own generator: the only source of chance.
             stretch: Crop as if the frame had been squashed to a square before.
@@ -109,14 +128,47 @@ class ClipTransform:
         Returns:
             uint8 ``(T, size, size, 3)`` and whether it is a mirror image.
         """
-        height, width = frames.shape[1:3]
-        left, top, right, bottom = self._box(1.0 if stretch else width / height, generator)
-        columns = slice(*_pixels(left, right, width))
-        rows = slice(*_pixels(top, bottom, height))
-        mirrored = bool(generator.random() < self.flip) and may_mirror
+        height, width = frames[0].shape[:2]
+        cut = self.draw(1.0 if stretch else width / height, generator, may_mirror=may_mirror)
+        return self.apply(frames, size, cut, generator), cut.mirrored
+
+    def draw(
+        self, aspect: float, generator: np.random.Generator, *, may_mirror: bool = True
+    ) -> Cut:
+        """Draw crop and flip, which can be known before a frame is decoded.
+
+        Args:
+            aspect: Width / height of the frames.
+            generator: The sample's own generator: the only source of chance.
+            may_mirror: Whether the clip's label allows a mirror image.
+        """
+        box = self._box(aspect, generator)
+        return Cut(*box, mirrored=bool(generator.random() < self.flip) and may_mirror)
+
+    def apply(
+        self,
+        frames: Sequence[NDArray[np.uint8]],
+        size: int,
+        cut: Cut,
+        generator: np.random.Generator,
+    ) -> NDArray[np.uint8]:
+        """Augment a clip.
+
+        Args:
+            frames: ``T`` frames, uint8 ``(H, W, 3)`` RGB.
+            size: Height and width of the result, in pixels.
+            cut: What :meth:`draw` drew.
+            generator: The one that drew it.
+
+        Returns:
+            uint8 ``(T, size, size, 3)``.
+        """
+        height, width = frames[0].shape[:2]
+        columns = slice(*_pixels(cut.left, cut.right, width))
+        rows = slice(*_pixels(cut.top, cut.bottom, height))
         # First of all and at once: everything after it works on fewer pixels.
-        clip = resize(frames[:, rows, columns], size, size)
-        if mirrored:
+        clip = resize([frame[rows, columns] for frame in frames], size, size)
+        if cut.mirrored:
             for frame in clip:
                 cv2.flip(frame, 1, dst=frame)
         compose = self._compose()
@@ -125,7 +177,7 @@ class ClipTransform:
             # every epoch would repeat the same augmentations.
             compose.set_random_seed(int(generator.integers(2**31)))
             clip = compose(images=clip)["images"]
-        return clip, mirrored
+        return clip
 
     def _box(
         self, aspect: float, generator: np.random.Generator
@@ -186,22 +238,18 @@ class ClipTransform:
         return {**self.__dict__, "_composed": []}
 
 
-def eval_crops(frames: NDArray[np.uint8], spec: ClipSpec) -> NDArray[np.uint8]:
+def eval_crops(frames: Sequence[NDArray[np.uint8]], spec: ClipSpec) -> NDArray[np.uint8]:
     """Resize the short side and cut the crops of test and use.
 
     Args:
-        frames: uint8 ``(T, H, W, 3)`` RGB.
+        frames: ``T`` frames, uint8 ``(H, W, 3)`` RGB.
         spec: ``resize``, ``stretch``, ``size`` and ``num_crops``: 1 = centre; 3 = both ends and
             the centre of the long side.
 
     Returns:
         uint8 ``(num_crops, T, size, size, 3)``.
     """
-    height, width = frames.shape[1:3]
-    scale = spec.resize / min(height, width)
-    new_height, new_width = round(height * scale), round(width * scale)
-    if spec.stretch:
-        new_height = new_width = spec.resize
+    new_height, new_width = eval_size(frames[0].shape[0], frames[0].shape[1], spec)
     resized = resize(frames, new_height, new_width)
     top, left = new_height - spec.size, new_width - spec.size
     places = [0.5] if spec.num_crops == 1 else [0.0, 0.5, 1.0]
@@ -213,7 +261,15 @@ def eval_crops(frames: NDArray[np.uint8], spec: ClipSpec) -> NDArray[np.uint8]:
     return np.stack(crops)
 
 
-def resize(frames: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def eval_size(height: int, width: int, spec: ClipSpec) -> tuple[int, int]:
+    """Return height and width of the frames that the crops of test and use are cut from."""
+    if spec.stretch:
+        return spec.resize, spec.resize
+    scale = spec.resize / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
+def resize(frames: Sequence[NDArray[np.uint8]], height: int, width: int) -> NDArray[np.uint8]:
     """Resize all frames of a clip.
 
     When one side shrinks by more than half as much again, pixels are averaged by area: linear
@@ -221,14 +277,14 @@ def resize(frames: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     is four times as quick.
 
     Args:
-        frames: uint8 ``(T, H, W, 3)``.
+        frames: ``T`` frames, uint8 ``(H, W, 3)``.
         height: New height in pixels.
         width: New width in pixels.
 
     Returns:
         uint8 ``(T, height, width, 3)``.
     """
-    shrinks = max(frames.shape[1] / height, frames.shape[2] / width)
+    shrinks = max(frames[0].shape[0] / height, frames[0].shape[1] / width)
     how = cv2.INTER_AREA if shrinks > 1.5 else cv2.INTER_LINEAR
     out = np.empty((len(frames), height, width, 3), np.uint8)
     for frame, target in zip(frames, out, strict=True):

@@ -1,0 +1,209 @@
+"""Resuming in the middle of an epoch, several clips of a video, and what ends a loading process."""
+
+import ctypes
+import os
+import signal
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+
+from videolit import ActionDataModule, ActionTask, ClipSpec
+from videolit.data.reader import VideoReader
+from videolit.data.sampler import ClipSampler
+from videolit.encoders import SmallFrameEncoder
+from videolit.temporal import MeanPool
+from videolit.types import InputError
+
+SPEC = ClipSpec(num_frames=4, size=24, resize=32)
+
+
+def module(root, **settings):
+    chosen = {"clip": SPEC, "batch_size": 2, "num_workers": 0, "val_fraction": 0.2}
+    return ActionDataModule(str(root), **{**chosen, "test_fraction": 0.0, **settings})
+
+
+class Seen(Callback):
+    """Notes the samples of each training step, and may end the run like a power cut."""
+
+    def __init__(self, stop=None):
+        self.steps = []
+        self.stop = stop
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if self.stop == len(self.steps):
+            raise KeyError("power cut")
+        pixels = batch["video"].float().mean((1, 2, 3, 4)).tolist()
+        self.steps.append((trainer.current_epoch, batch_idx, batch["index"].tolist(), pixels))
+
+
+def train(root, folder, workers, seen, resumed=None, **settings):
+    pl.seed_everything(0, verbose=False)
+    task = ActionTask(SmallFrameEncoder(width=4), MeanPool)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        callbacks=[
+            seen,
+            ModelCheckpoint(folder, every_n_train_steps=1, filename="{step}", save_top_k=-1),
+        ],
+    )
+    data = module(root, num_workers=workers, **settings)
+    trainer.fit(task, datamodule=data, ckpt_path=resumed, weights_only=False)
+    return task.state_dict()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(workers, tiny_set, tmp_path):
+    whole = Seen()
+    expected = train(tiny_set, tmp_path / "whole", workers, whole)
+    steps = [step[:2] for step in whole.steps]
+    per_epoch = len(steps) // 3
+    assert per_epoch >= 6
+    assert steps == [(epoch, step) for epoch in range(3) for step in range(per_epoch)]
+    # In the middle of an epoch, on its last step, and right after it.
+    for cut in (per_epoch + 2, 2 * per_epoch - 1, 2 * per_epoch):
+        folder = tmp_path / f"cut{cut}"
+        with pytest.raises(KeyError, match="power cut"):
+            train(tiny_set, folder, workers, Seen(cut))
+        rest = Seen()
+        found = train(tiny_set, folder, workers, rest, folder / f"step={cut}.ckpt")
+        assert rest.steps == whole.steps[cut:]
+        for name, weights in expected.items():
+            assert torch.equal(found[name], weights), name
+
+
+def test_every_process_skips_its_own_part():
+    whole, rest = [], []
+    for rank in range(2):
+        sampler = ClipSampler(11, num_replicas=2, rank=rank, shuffle=True, seed=3)
+        sampler.set_epoch(5)
+        keys = list(sampler)
+        sampler.skip = 4
+        assert list(sampler) == keys[4:]
+        assert list(sampler) == keys, "the epoch after it is whole"
+        whole += keys
+        rest += keys[4:]
+    assert len({key.index for key in whole}) == 11
+    assert len({key.index for key in rest if key.counts}) == 11 - 8
+
+
+def test_several_clips_of_a_video(tiny_set):
+    data = module(tiny_set, batch_size=6, clips_per_video=3)
+    data.setup("fit")
+    once = module(tiny_set)
+    once.setup("fit")
+    loader = data.train_dataloader()
+    batches = list(loader)
+    assert len(loader) == len(once.train_dataloader()), "two videos a batch in both"
+    rows = torch.cat([batch["index"] for batch in batches]).view(-1, 3)
+    assert (rows == rows[:, :1]).all()
+    assert sorted(rows[:, 0].tolist()) == list(range(len(data.manifest("train"))))
+    video = torch.cat([batch["video"] for batch in batches]).view(len(rows), 3, -1)
+    for one in range(3):
+        for other in range(one):
+            assert (video[:, one] != video[:, other]).any(1).float().mean() > 0.9
+    # The first clip is the one that would be made without the others.
+    first = torch.cat([batch["video"] for batch in once.train_dataloader()])
+    assert torch.equal(video[:, 0], first.flatten(1))
+
+
+def test_several_clips_of_a_video_that_cannot_be_read(tiny_set, tmp_path):
+    for label in ("a", "b"):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        for name in ("1", "2", "3", "4"):
+            os.link(tiny_set / "stay/ann_stay.mp4", tmp_path / f"set/{label}/{name}.mp4")
+    data = module(tmp_path / "set", batch_size=4, clips_per_video=2)
+    data.setup("fit")
+    dataset = data.dataset("train")
+    bad = dataset.manifest.path(0)
+    os.unlink(bad)
+    open(bad, "w").close()
+    samples = dataset.__getitems__([0, 1])
+    assert [sample["error"] for sample in samples] == [""] * 4
+    assert [len(sample["unread"]) for sample in samples] == [1, 0, 0, 0]
+    assert samples[0]["index"] == samples[1]["index"] != 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"clips_per_video": 3, "batch_size": 4}, r"multiple of clips_per_video \(3\), got 4"),
+        ({"clips_per_video": 0}, "clips_per_video must be at least 1, got 0"),
+        ({"time_limit": -1.0}, "time_limit must be at least 0 seconds, got -1"),
+    ],
+)
+def test_settings_out_of_range(settings, message):
+    with pytest.raises(InputError, match=message):
+        module("data", **settings)
+
+
+def hang(self, indices):
+    # Deaf to Python's signal handlers, as a decoder in an endless loop is.
+    ctypes.CDLL(None).poll(None, 0, 60_000)
+
+
+def crash(self, indices):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        (hang, "took longer than the 0.5 s of time_limit"),
+        (crash, "crashed the decoder (segmentation fault)"),
+    ],
+)
+def test_the_file_that_ends_a_loading_process_is_named(
+    fault, cause, tiny_set, tmp_path, monkeypatch
+):
+    read = VideoReader.read
+    monkeypatch.setattr(
+        VideoReader,
+        "read",
+        lambda self, indices: (fault if "cem_stay" in self.path else read)(self, indices),
+    )
+    with pytest.raises(RuntimeError, match="DataLoader worker") as caught:
+        train(tiny_set, tmp_path, 2, Seen(), time_limit=0.5, val_groups=["ann"],
+              group_pattern=r"/(\w+?)_")  # fmt: skip
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"{tiny_set}/stay/cem_stay.mp4: reading it {cause}")
+    assert "--data.exclude" in note
+
+
+def test_other_errors_are_left_alone(tiny_set):
+    data = module(tiny_set)
+    data.setup("fit")
+    data.train_dataloader()
+    assert data.explain(RuntimeError("CUDA out of memory")) == ""
+    assert (
+        data.explain(RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")) == ""
+    )
+
+
+def test_the_time_of_short_reads_does_not_add_up(tiny_set, monkeypatch):
+    """The limit is for one video: a hundred of them may take longer together."""
+    read = VideoReader.read
+
+    def slow(self, indices):
+        ctypes.CDLL(None).poll(None, 0, 100)
+        return read(self, indices)
+
+    monkeypatch.setattr(VideoReader, "read", slow)
+    data = module(tiny_set, num_workers=1, time_limit=0.6)
+    data.setup("fit")
+    samples = sum(len(batch["index"]) for batch in data.train_dataloader())
+    assert samples == len(data.manifest("train")) > 8
+
+
+def test_in_the_main_process_nothing_is_limited(tiny_set, monkeypatch):
+    monkeypatch.setattr(signal, "setitimer", lambda *arguments: pytest.fail("a timer was set"))
+    data = module(tiny_set, time_limit=0.001)
+    data.setup("fit")
+    assert isinstance(data.dataset("train")[0]["video"], np.ndarray)

@@ -1,0 +1,119 @@
+"""The loader of clips: it goes on in the middle of an epoch, and names the file that ended it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, get_worker_info
+
+from videolit.data.sampler import ClipSampler
+
+# Signals that end a process, and what they mean to a user.
+_CAUSES = {
+    "SIGALRM": "took longer than the {limit:g} s of time_limit",
+    "SIGSEGV": "crashed the decoder (segmentation fault)",
+    "SIGABRT": "crashed the decoder (abort)",
+    "SIGKILL": "ended with the loading process killed, as the system does when memory runs out",
+    "SIGBUS": "ended for lack of shared memory (/dev/shm), or with a file cut while it was read",
+}
+
+
+class Watch:
+    """Knows which sample each loading process works on, also when the process is gone.
+
+    Args:
+        workers: Loading processes.
+        limit: Seconds that reading the frames of one video may take; 0 = for ever. The system
+            ends the process that takes longer, even when a decoder never returns.
+    """
+
+    def __init__(self, workers: int, limit: float) -> None:
+        self.limit = limit
+        # Process id and row of each worker. Shared: the main process reads what workers write.
+        self._table = torch.full((max(workers, 1), 2), -1, dtype=torch.int64)
+        self._table.share_memory_()  # type: ignore[no-untyped-call]
+
+    def note(self, row: int) -> None:
+        """Remember what this process works on."""
+        worker = get_worker_info()
+        if worker is not None:
+            self._table[worker.id, 1] = row
+
+    @contextlib.contextmanager
+    def limited(self) -> Iterator[None]:
+        """Limit the time of what follows, where the system can."""
+        if not self.limit or get_worker_info() is None or not hasattr(signal, "setitimer"):
+            yield
+            return
+        signal.setitimer(signal.ITIMER_REAL, self.limit)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def start(self, worker: int, pid: int) -> None:
+        """Begin, in a loading process."""
+        self._table[worker, 0] = pid
+        if hasattr(signal, "SIGALRM"):
+            # The default: the process ends, whatever it is doing.
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def last_row(self, pid: int) -> int:
+        """Return what a process worked on last, -1 if it is none of ours."""
+        return next((row for known, row in self._table.tolist() if known == pid), -1)
+
+
+class ClipLoader(DataLoader[Any]):
+    """A DataLoader that Lightning can resume in the middle of an epoch.
+
+    Its state counts the batches that were handed out; after loading it, the first pass begins with
+    the batch that comes next. The sampler's order depends on seed and epoch alone, so that no
+    sample is repeated or left out.
+    """
+
+    _handed_out = 0
+    _begin = 0
+    _workers: Sequence[Any] = ()
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override] # torch promises its own class
+        """Yield the batches of an epoch, or what is left of it."""
+        self._handed_out, self._begin = self._begin, 0
+        if isinstance(self.sampler, ClipSampler):
+            self.sampler.skip = self._handed_out * (self.batch_size or 1)
+        batches = super().__iter__()
+        # They tell how they ended when torch's error does not.
+        self._workers = getattr(batches, "_workers", ())
+        for batch in batches:
+            self._handed_out += 1
+            yield batch
+
+    def explain(self, exception: BaseException) -> tuple[int, str]:
+        """Tell what a loading process was doing when it ended.
+
+        Returns:
+            The row of the manifest and what reading it did; (-1, "") if the exception is about
+            something else.
+        """
+        watch: Watch = self.dataset.watch  # type: ignore[attr-defined] # of a ClipDataset
+        found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(exception))
+        for pid in map(int, found[1].split(",") if found else ()):
+            row = watch.last_row(pid)
+            if row >= 0:
+                code = next((w.exitcode for w in self._workers if w.pid == pid), None) or 0
+                name = signal.Signals(-code).name if code < 0 else ""
+                told = _CAUSES.get(name, f"ended the loading process ({name or f'code {code}'})")
+                return row, told.format(limit=watch.limit)
+        return -1, ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place in the epoch."""
+        return {"batches": self._handed_out}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Begin the next pass at a place in the epoch; at its start if that was its end."""
+        self._begin = int(state["batches"]) % len(self)
