@@ -39,6 +39,10 @@ class VideoError(InputError):
         return type(self), (self.path, self.reason)
 
 
+class StorageError(RuntimeError):
+    """A remote store does not give what it holds; the files in it may be whole."""
+
+
 class Unread(TypedDict):
     """A file that could not be read.
 

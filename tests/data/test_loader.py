@@ -136,7 +136,7 @@ def test_several_clips_of_a_video_that_cannot_be_read(tiny_set, tmp_path):
     [
         ({"clips_per_video": 3, "batch_size": 4}, r"multiple of clips_per_video \(3\), got 4"),
         ({"clips_per_video": 0}, "clips_per_video must be at least 1, got 0"),
-        ({"time_limit": -1.0}, "time_limit must be at least 0 seconds, got -1"),
+        ({"time_limit": -1.0}, "time_limit must be at least 0, got -1"),
     ],
 )
 def test_settings_out_of_range(settings, message):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import collections
 import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,10 +24,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from videolit.data.ledger import read_ledger
 from videolit.data.listing import read_manifest
 from videolit.data.manifest import Manifest
-from videolit.data.prepare import Outcome, check_prepared, prepare, read_ledger, renew
+from videolit.data.prepare import Outcome, check_prepared, prepare, renew
 from videolit.data.prepared import PreparedSpec, prepared_spec
+from videolit.data.shards import read_index
 from videolit.ops.cores import usable_cores
 from videolit.types import InputError
 
@@ -40,6 +43,13 @@ instead of decoding all before it. The prepared set takes the place of the data:
 Samples, labels, groups, splits and frames stay the same; only pixels differ, by compression. An
 interrupted run goes on where it stopped; a later run prepares what is new or changed. Videos that
 cannot be read are listed and left out (exit code 1).
+
+On clusters, a few large files are kinder to the file system than many small ones, and can lie in an
+object store:
+
+  videolit prepare my_videos --out shards --shards 1GB
+  aws s3 sync shards s3://bucket/shards
+  videolit fit --config action/folder_r2plus1d --data.root s3://bucket/shards
 """
 
 
@@ -65,6 +75,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--fps", type=float, default=None, help="most frames per second to keep (all)"
     )
+    parser.add_argument(
+        "--shards",
+        nargs="?",
+        const="1GB",
+        default=None,
+        metavar="SIZE",
+        help="store the videos in tar files of about this size, in WebDataset's layout, for "
+        "clusters and object stores (1GB)",
+    )
     parser.add_argument("--workers", type=int, default=usable_cores(), help="processes (all cores)")
     parser.add_argument(
         "--allow_outside_root",
@@ -87,10 +106,20 @@ def main(argv: Sequence[str]) -> int:
     manifest = read_manifest(options.data, allow_outside_root=options.allow_outside_root)
     begin = time.perf_counter()
     outcomes = []
-    with _progress(console, "preparing") as progress:
+    with _progress(console) as progress:
         count = len({manifest.video_id(row) for row in range(len(manifest))})
-        bar = progress.add_task("", total=count)
-        for outcome in prepare(manifest, options.out, spec, workers=options.workers):
+        bar = progress.add_task("preparing", total=count)
+        packing = progress.add_task("packing", total=None, visible=False)
+        for outcome in prepare(
+            manifest,
+            options.out,
+            spec,
+            workers=options.workers,
+            shard_bytes=None if options.shards is None else _size(options.shards),
+            on_shard=lambda done, total: progress.update(
+                packing, completed=done, total=total, visible=True
+            ),
+        ):
             outcomes.append(outcome)
             progress.advance(bar)
     _summary(console, manifest, outcomes, options.out, spec, time.perf_counter() - begin)
@@ -124,7 +153,7 @@ def _summary(
     console.print(
         f"{len(good)} of {len(outcomes)} videos are prepared in {out}{os.sep} ({new} of them now, "
         f"in {_duration(seconds)}): {_duration(length)} of video, {_bytes(before)} before, "
-        f"{_bytes(after)} now; {spec.describe()}.",
+        f"{_bytes(after)} now{_in_shards(out)}; {spec.describe()}.",
         highlight=False,
     )
     sounds = collections.Counter(_kind(outcome.entry) for outcome in good)
@@ -155,11 +184,19 @@ def _summary(
     )
 
 
+def _in_shards(out: str) -> str:
+    places = read_index(out)
+    if places is None:
+        return ""
+    count = len({place.shard for place in places.values()})
+    return f" in {count} tar file{'s' * (count > 1)}"
+
+
 def _check(console: Console, root: str) -> int:
     spec = prepared_spec(root)
     bad, good = {}, 0
-    with _progress(console, "checking") as progress:
-        bar = progress.add_task("", total=len(read_ledger(Path(root))))
+    with _progress(console) as progress:
+        bar = progress.add_task("checking", total=len(read_ledger(Path(root))))
         for name, problem in check_prepared(root):
             progress.advance(bar)
             if problem:
@@ -175,6 +212,15 @@ def _check(console: Console, root: str) -> int:
     return int(bool(bad))
 
 
+def _size(text: str) -> int:
+    """Read a number of bytes, as 500MB or 1GB."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip().upper())
+    size = float(found[1]) * 1000 ** " KMGT".index(found[2] or " ") if found else 0.0
+    if size < 1:
+        raise InputError(f"--shards must be a size such as 500MB or 1GB, got {text!r}")
+    return int(size)
+
+
 class _Rate(ProgressColumn):
     """Videos per second."""
 
@@ -184,9 +230,9 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} videos/s")
 
 
-def _progress(console: Console, what: str) -> Progress:
+def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn(what),
+        TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),

@@ -40,7 +40,7 @@ from videolit.data.action import ActionDataModule
 from videolit.ops.cores import usable_cores
 from videolit.tasks.base import VideoTask
 from videolit.tasks.checkpoint import check_checkpoint_file
-from videolit.types import InputError
+from videolit.types import InputError, StorageError
 
 # What a configuration may name without --trust: whatever it imports runs.
 ALLOWED_IMPORTS = ["videolit", "lightning.pytorch", "torch.optim"]
@@ -144,6 +144,10 @@ class VideolitCLI(LightningCLI):
         """Run the verb; a loading process that ended is told by its file, not by a traceback."""
         try:
             super()._run_subcommand(subcommand)
+        except StorageError as problem:
+            # From a loading process it comes with the process's own traceback.
+            last = str(problem).strip().splitlines()[-1]
+            raise InputError(last.removeprefix("videolit.types.StorageError: ")) from problem
         except RuntimeError as problem:
             data = self.datamodule
             told = data.explain(problem) if isinstance(data, ActionDataModule) else ""

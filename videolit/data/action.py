@@ -15,14 +15,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
 
 from videolit.data.clips import ClipDataset, Sample, collate
-from videolit.data.index import IndexCache
+from videolit.data.index import IndexCache, cache_folder
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.loader import ClipLoader, Watch
 from videolit.data.manifest import Manifest
 from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
 from videolit.data.sampler import ClipSampler
+from videolit.data.shards import mirror
 from videolit.data.split import Splits, split_manifest
+from videolit.data.storage import Remote, is_remote
 from videolit.data.transforms import ClipTransform, mirror_labels
 from videolit.data.unreadable import Unreadable, exclude_files
 from videolit.ops.cores import usable_cores
@@ -40,6 +42,7 @@ class ActionDataModule(pl.LightningDataModule):
         root/{train,val,test}/<class>/*.mp4      as given; a missing val is split off train
         root.csv or .jsonl                       columns path,label[,start,end,split,group]
         root/ of ``videolit prepare``            the data that it was made of, read much faster
+        s3://bucket/root                         a set of ``videolit prepare --shards``
 
     Args:
         root: The folder or the list. May be left out when only ``predict_paths`` are predicted.
@@ -71,6 +74,8 @@ class ActionDataModule(pl.LightningDataModule):
             in ``quarantine.jsonl``. Above it the run stops, with the list.
         time_limit: Seconds that a loading process may take to read the frames of one video;
             0 = for ever. A decoder that hangs ends the run with the name of the file.
+        cache_gb: Gigabytes of local disk that keep what was read from a remote ``root``, in
+            ``$VIDEOLIT_CACHE`` and shared by all processes of a machine; 0 = none.
         predict_paths: Files and folders to predict; None = the test split.
         seed: Decides splits, order and all chance of sampling and augmentation.
     """
@@ -98,6 +103,7 @@ class ActionDataModule(pl.LightningDataModule):
         exclude: str | None = None,
         max_bad_fraction: float = 0.01,
         time_limit: float = 600.0,
+        cache_gb: float = 20.0,
         predict_paths: list[str] | None = None,
         seed: int = 0,
     ) -> None:
@@ -110,8 +116,9 @@ class ActionDataModule(pl.LightningDataModule):
         ):
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}, got {value}")
-        if time_limit < 0:
-            raise InputError(f"time_limit must be at least 0 seconds, got {time_limit}")
+        for name, amount in (("time_limit", time_limit), ("cache_gb", cache_gb)):
+            if amount < 0:
+                raise InputError(f"{name} must be at least 0, got {amount:g}")
         if batch_size % clips_per_video:
             raise InputError(
                 f"batch_size counts clips: it must be a multiple of clips_per_video "
@@ -139,6 +146,7 @@ class ActionDataModule(pl.LightningDataModule):
         self.exclude = exclude
         self.max_bad_fraction = max_bad_fraction
         self.time_limit = time_limit
+        self.cache_gb = cache_gb
         self.predict_paths = predict_paths
         self.seed = seed
         self.unreadable = Unreadable()
@@ -268,7 +276,7 @@ class ActionDataModule(pl.LightningDataModule):
             if row >= 0:
                 manifest = cast(ClipDataset, loader.dataset).manifest
                 return (
-                    f"{manifest.path(row)}: reading it {what}. Repair the file, leave it out "
+                    f"{manifest.place(row)}: reading it {what}. Repair the file, leave it out "
                     "(--data.exclude with a list that has the column path), or prepare the data "
                     "(`videolit prepare`), which finds such files without ending"
                 )
@@ -318,7 +326,12 @@ class ActionDataModule(pl.LightningDataModule):
             raise InputError(
                 "no data: give the folder or list of your videos, as in `--data.root my_videos`"
             )
-        self._prepared = prepared_spec(self.root)
+        root, remote = self.root, None
+        if is_remote(root):
+            cache = cache_folder("remote")
+            root = str(mirror(root, f"{cache}/lists"))
+            remote = Remote(self.root, f"{cache}/blocks", int(self.cache_gb * 1e9))
+        self._prepared = prepared_spec(root)
         if self._prepared is not None and self._prepared.short_side < self.clip.resize:
             rank_zero_warn(
                 f"{self.root} was prepared at a short side of {self._prepared.short_side} pixels "
@@ -326,10 +339,11 @@ class ActionDataModule(pl.LightningDataModule):
                 f"again with --short-side {self.clip.resize}, or set --data.clip.resize and .size"
             )
         manifest = read_manifest(
-            self.root,
+            root,
             class_names=self.requested_class_names,
             group_pattern=self.group_pattern,
             allow_outside_root=self.allow_outside_root,
+            remote=remote,
         )
         if self.exclude is not None:
             manifest = exclude_files(manifest, self.exclude)
@@ -384,6 +398,8 @@ def _data_name(root: str | None) -> str:
     """Return what the data is called: its folder, or its list where that is not just "manifest"."""
     if root is None:
         return "files"
+    if is_remote(root):
+        return root.rstrip("/").rpartition("/")[2]
     path = Path(root).resolve()
     if path.suffix.lower() not in (".csv", ".jsonl"):
         return path.name

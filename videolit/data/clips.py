@@ -206,6 +206,8 @@ class ClipDataset(Dataset[Sample]):
 
     def _open(self, index: int) -> VideoReader | PreparedVideo:
         """Open the video of a sample."""
+        if self.manifest.shards is not None:
+            return self.manifest.shards.open(index, self.manifest.video_id(index))
         if self.manifest.suffix:
             return PreparedVideo(self.manifest.path(index))
         return VideoReader(self.manifest.path(index), self.decoder, cache=self.cache)

@@ -292,10 +292,16 @@ def _encoded_packets(
         yield position / rate, packet
 
 
-def file_hash(path: str | Path) -> str:
-    """Return a file's SHA-256 in hexadecimal digits."""
+def file_hash(path: str | Path, begin: int = 0, size: int | None = None) -> str:
+    """Return the SHA-256 of a file or a part of it, in hexadecimal digits."""
+    digest = hashlib.sha256()
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(begin)
+        left = Path(path).stat().st_size - begin if size is None else size
+        while left > 0 and (piece := file.read(min(left, 1 << 20))):
+            digest.update(piece)
+            left -= len(piece)
+    return digest.hexdigest()
 
 
 def main() -> None:

@@ -151,9 +151,15 @@ class IndexCache:
         return self.folder / key[:2] / f"{key}.json"
 
 
+def cache_folder(part: str = "") -> str:
+    """Return ``$VIDEOLIT_CACHE``, by default ``~/.cache/videolit``, or a folder in it."""
+    folder = os.environ.get("VIDEOLIT_CACHE") or "~/.cache/videolit"
+    return os.path.join(os.path.expanduser(folder), part)  # noqa: PTH111, PTH118 - as it is given
+
+
 def shared_cache() -> IndexCache:
-    """Return the cache in ``$VIDEOLIT_CACHE``, by default ``~/.cache/videolit``."""
-    return _cache_in(os.environ.get("VIDEOLIT_CACHE") or "~/.cache/videolit")
+    """Return the cache in :func:`cache_folder`."""
+    return _cache_in(cache_folder())
 
 
 @functools.lru_cache(maxsize=8)

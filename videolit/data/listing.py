@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
 import stat
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from videolit.data.manifest import SHOWN, Manifest, Names, close_to
 from videolit.data.prepared import SUFFIX, prepared_spec
 from videolit.data.rows import SPLIT_WORDS, file_rows, folder_rows, videos_below
+from videolit.data.shards import align, read_index
+from videolit.data.storage import Remote
 from videolit.types import InputError
 
 
@@ -24,6 +27,7 @@ def read_manifest(
     class_names: Sequence[str] | None = None,
     group_pattern: str | None = None,
     allow_outside_root: bool = False,
+    remote: Remote | None = None,
 ) -> Manifest:
     r"""Read a data set and check every row of it.
 
@@ -39,6 +43,7 @@ def read_manifest(
         group_pattern: Regular expression whose first group, found in the relative path, names the
             sample's group, as ``_g(\d+)_c`` in UCF101. Replaces the column ``group``.
         allow_outside_root: Accept files outside the root, also where a symbolic link leads out.
+        remote: Where the tar files of a prepared set lie, if not in ``root``.
 
     Raises:
         InputError: If the data cannot be read or any row is bad; the message lists the bad rows.
@@ -47,6 +52,7 @@ def read_manifest(
     if class_names is not None and len(set(class_names)) < len(class_names):
         raise InputError(f"class_names names a class twice: {', '.join(class_names)}")
     suffix = ""
+    places = None
     if prepared_spec(place) is not None:
         if not Path(place, "manifest.csv").exists():
             raise InputError(
@@ -54,6 +60,7 @@ def read_manifest(
                 "goes on where it stopped"
             )
         suffix = SUFFIX
+        places = read_index(place)
     if Path(place).is_dir():
         found = [name for name in ("manifest.csv", "manifest.jsonl") if Path(place, name).exists()]
         if len(found) == 2:
@@ -62,19 +69,25 @@ def read_manifest(
     elif not Path(place).exists():
         raise InputError(f"no data at {place!r}: expected a folder, a .csv or a .jsonl file")
     from_folder = Path(place).is_dir()
+    home = str(Path(place).parent)
     table = _Table(
         place if from_folder else str(Path(place).parent),
         allow_outside_root=allow_outside_root,
         class_names=class_names,
         group_pattern=group_pattern,
         suffix=suffix,
+        known=places or (),
     )
     for where, cells in folder_rows(place) if from_folder else file_rows(place, ("path", "label")):
         table.add(where, cells)
     table.refuse(place)
     if not table.labels:
         raise InputError(f"{place!r} has no rows after its header")
-    return table.manifest()
+    manifest = table.manifest()
+    if places is None:
+        return manifest
+    names = [manifest.video_id(row) for row in range(len(manifest))]
+    return dataclasses.replace(manifest, shards=align(names, places, remote or home))
 
 
 def list_videos(paths: Sequence[str | Path], *, allow_outside_root: bool = False) -> Manifest:
@@ -122,13 +135,18 @@ def list_videos(paths: Sequence[str | Path], *, allow_outside_root: bool = False
 class _Files:
     """Tells whether paths are regular files below the root, listing each folder only once."""
 
-    def __init__(self, root: str, allow_outside: bool, suffix: str) -> None:
+    def __init__(
+        self, root: str, allow_outside: bool, suffix: str, known: Iterable[str] = ()
+    ) -> None:
         self.root = root
         self.suffix = suffix
         self.below = root.replace(os.sep, "/").rstrip("/") + "/"
         self.real_below = os.path.realpath(root).rstrip(os.sep) + os.sep
         self.allow_outside = allow_outside
         self.plain: dict[str, set[str]] = {}
+        for path in known:
+            folder, _, name = f"{self.below}{path}{suffix}".rpartition("/")
+            self.plain.setdefault(folder, set()).add(name)
 
     def locate(self, path: str) -> tuple[str, str, str]:
         """Return the path as stored, why it is out of bounds or ``""``, why no file or ``""``."""
@@ -187,10 +205,11 @@ class _Table:
         group_pattern: str | None = None,
         predicting: bool = False,
         suffix: str = "",
+        known: Iterable[str] = (),
     ) -> None:
         self.root = root
         self.suffix = suffix
-        self.files = _Files(root, allow_outside_root, suffix)
+        self.files = _Files(root, allow_outside_root, suffix, known)
         self.fixed = class_names is not None
         self.classes = {name: code for code, name in enumerate(class_names or ())}
         self.pattern = _compiled(group_pattern)

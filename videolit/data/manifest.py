@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from videolit.data.shards import Shards
 from videolit.types import InputError
 
 SPLITS = ("train", "val", "test")
@@ -70,6 +71,7 @@ class Manifest:
         splits: int8 ``(N,)``, positions in ``SPLITS``; -1 = not given.
         suffix: What the files' names have beyond their paths: the paths of a prepared set are
             those of its source, so that samples keep their names, groups and splits.
+        shards: Where the videos lie in tar files; None = each is a file of its own.
     """
 
     root: str
@@ -82,6 +84,7 @@ class Manifest:
     group_names: Names
     splits: NDArray[np.int8]
     suffix: str = ""
+    shards: Shards | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,6 +96,12 @@ class Manifest:
     def path(self, index: int) -> str:
         """Return the absolute path; ``os.fsencode`` gives the bytes of a name that is no UTF-8."""
         return os.path.join(self.root, self.paths[index] + self.suffix)  # noqa: PTH118 - no Path per sample
+
+    def place(self, index: int) -> str:
+        """Return where the video lies, for a message: its path, or its tar file and name."""
+        if self.shards is None:
+            return self.path(index)
+        return f"{self.shards.place(index)} ({self.video_id(index)})"
 
     def label_name(self, index: int) -> str:
         """Return the class, ``""`` without one."""
@@ -126,6 +135,7 @@ class Manifest:
         return dataclasses.replace(
             self,
             paths=Names(self.paths.block, self.paths.begin[chosen], self.paths.end[chosen]),
+            shards=None if self.shards is None else self.shards.select(chosen),
             **{name: getattr(self, name)[chosen] for name in columns},
         )
 

@@ -7,25 +7,35 @@ import csv
 import dataclasses
 import json
 import math
-import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from videolit.data.child import MEMORY_BYTES, Child, ChildEnded
 from videolit.data.convert import file_hash
+from videolit.data.ledger import (
+    LEDGER,
+    end_last_line,
+    is_written,
+    prepared_id,
+    read_ledger,
+    target_of,
+    write_entry,
+)
 from videolit.data.manifest import SPLITS, Manifest
+from videolit.data.pack import pack
 from videolit.data.prepared import MARK, SUFFIX, PreparedSpec, PreparedVideo, prepared_spec
 from videolit.data.rows import COLUMNS
 from videolit.data.sniff import access_failure
+from videolit.data.storage import FileContent
 from videolit.data.verify import why_ended
 from videolit.ops.files import atomic_path
 from videolit.types import InputError, VideoError
 
-# One line of JSON for each video that was dealt with; the last line of a video counts.
-LEDGER = "ledger.jsonl"
 _LOCK = ".lock"
 # Twice what a check may take: see videolit.data.verify.
 _SECONDS_PER_BYTE = 1e-5
@@ -46,7 +56,14 @@ class Outcome(NamedTuple):
 
 
 def prepare(
-    manifest: Manifest, out: str | Path, spec: PreparedSpec, *, workers: int = 1, limit: float = 120
+    manifest: Manifest,
+    out: str | Path,
+    spec: PreparedSpec,
+    *,
+    workers: int = 1,
+    limit: float = 120,
+    shard_bytes: int | None = None,
+    on_shard: Callable[[int, int], None] | None = None,
 ) -> Iterator[Outcome]:
     """Prepare each video of a data set once, and at last list the samples.
 
@@ -59,6 +76,8 @@ def prepare(
         spec: How videos are stored.
         workers: Processes.
         limit: Seconds that a small video may take; large ones get more.
+        shard_bytes: Store the videos in tar files of about this size; None = as files of their own.
+        on_shard: Is told how many of how many tar files are there.
 
     Yields:
         One outcome per video, as they come.
@@ -71,10 +90,15 @@ def prepare(
     folder = Path(out).absolute()
     _begin(folder, spec)
     with _locked(folder):
-        for stale in folder.rglob(f".*.part{SUFFIX}"):
+        for stale in [*folder.rglob(f".*.part{SUFFIX}"), *folder.glob(".*.part.tar")]:
             stale.unlink()
         ledger = read_ledger(folder)
-        _end_last_line(folder / LEDGER)
+        if shard_bytes is None and any("shard" in entry for entry in ledger.values()):
+            raise InputError(
+                f"the videos in {str(folder)!r} are in tar files: add --shards, or give another "
+                "folder"
+            )
+        end_last_line(folder)
         sources: dict[str, str] = {}
         for row in range(len(manifest)):
             sources.setdefault(manifest.video_id(row), manifest.path(row))
@@ -84,13 +108,20 @@ def prepare(
                 if "error" in outcome.entry:
                     refused.add(outcome.video_id)
                 if not outcome.skipped:
-                    line = json.dumps({"path": outcome.video_id, **outcome.entry})
-                    lines.write(line.encode("ascii") + b"\n")
-                    lines.flush()
+                    write_entry(lines, outcome.video_id, outcome.entry)
                 yield outcome
         if len(refused) == len(sources):
             raise InputError("none of the videos could be prepared")
-        _list(manifest, folder, refused)
+        if refused:
+            rows = range(len(manifest))
+            manifest = manifest.select(
+                np.array([manifest.video_id(row) not in refused for row in rows])
+            )
+        if shard_bytes is not None:
+            for done, total in pack(manifest, folder, shard_bytes):
+                if on_shard is not None:
+                    on_shard(done, total)
+        _list(manifest, folder)
 
 
 def check_prepared(root: str | Path) -> Iterator[tuple[str, str]]:
@@ -110,7 +141,7 @@ def check_prepared(root: str | Path) -> Iterator[tuple[str, str]]:
         raise InputError(f"{str(root)!r} is no prepared set: it has no {MARK}")
     for name, entry in read_ledger(folder).items():
         if "error" not in entry:
-            yield name, _problem(target_of(folder, name), entry)
+            yield name, _problem(folder, name, entry)
 
 
 def renew(root: str | Path, damaged: Mapping[str, str]) -> None:
@@ -122,30 +153,7 @@ def renew(root: str | Path, damaged: Mapping[str, str]) -> None:
     """
     with Path(root, LEDGER).open("ab") as lines:
         for name, reason in damaged.items():
-            lines.write(json.dumps({"path": name, "error": reason}).encode("ascii") + b"\n")
-
-
-def read_ledger(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the last entry of each video; a line that was cut off when it was written is none."""
-    found: dict[str, dict[str, Any]] = {}
-    with contextlib.suppress(FileNotFoundError), (folder / LEDGER).open("rb") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):
-                entry = json.loads(line)
-                found[entry.pop("path")] = entry
-    return found
-
-
-def target_of(folder: Path, video_id: str) -> Path:
-    """Return where a video's prepared file lies."""
-    return folder / f"{prepared_id(video_id)}{SUFFIX}"
-
-
-def prepared_id(video_id: str) -> str:
-    """Return a video's path in the prepared set: its own, unless it lies outside of the root."""
-    plain = video_id.replace(os.sep, "/")
-    is_outside = Path(video_id).is_absolute()
-    return f"outside/{plain.replace(':', '').lstrip('/')}" if is_outside else plain
+            write_entry(lines, name, {"error": reason})
 
 
 def _begin(folder: Path, spec: PreparedSpec) -> None:
@@ -184,15 +192,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _end_last_line(ledger: Path) -> None:
-    """End a line that was cut off when it was written, so that the next one stands alone."""
-    with ledger.open("ab+") as lines:
-        if lines.seek(0, os.SEEK_END):
-            lines.seek(-1, os.SEEK_END)
-            if lines.read(1) != b"\n":
-                lines.write(b"\n")
-
-
 class _Pool:
     """Threads with one child process each."""
 
@@ -227,18 +226,11 @@ class _Pool:
 
     def _is_done(self, name: str, source: str, known: dict[str, Any]) -> bool:
         """Tell whether the source is the file that was prepared and the result is still there."""
-        if not self._is_written(name, known):
+        if not is_written(self.folder, name, known):
             return False
         with contextlib.suppress(OSError):
             stat = Path(source).stat()
             return bool([stat.st_size, stat.st_mtime_ns] == known["source"])
-        return False
-
-    def _is_written(self, name: str, known: dict[str, Any]) -> bool:
-        if not known or "error" in known:
-            return False
-        with contextlib.suppress(OSError):
-            return bool(target_of(self.folder, name).stat().st_size == known["bytes"])
         return False
 
     def _one(self, name: str, source: str, known: dict[str, Any]) -> Outcome:
@@ -252,7 +244,7 @@ class _Pool:
             "source": source,
             "target": str(target),
             "spec": dataclasses.asdict(self.spec),
-            "known": known["source_sha256"] if self._is_written(name, known) else "",
+            "known": known["source_sha256"] if is_written(self.folder, name, known) else "",
         }
         found = [stat.st_size, stat.st_mtime_ns]
         reply = self._ask(request, self.limit + stat.st_size * _SECONDS_PER_BYTE)
@@ -302,7 +294,7 @@ def _refusal(name: str, reason: str, target: Path) -> Outcome:
     return Outcome(name, {"error": reason}, skipped=False)
 
 
-def _list(manifest: Manifest, folder: Path, refused: set[str]) -> None:
+def _list(manifest: Manifest, folder: Path) -> None:
     """Write the manifest of the prepared set: the rows of the source, in their order."""
     with (
         atomic_path(folder / "manifest.csv") as part,
@@ -311,14 +303,11 @@ def _list(manifest: Manifest, folder: Path, refused: set[str]) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for row in range(len(manifest)):
-            name = manifest.video_id(row)
-            if name in refused:
-                continue
             times = (float(manifest.start[row]), float(manifest.end[row]))
             split = int(manifest.splits[row])
             writer.writerow(
                 [
-                    prepared_id(name),
+                    prepared_id(manifest.video_id(row)),
                     manifest.label_name(row),
                     *("" if math.isnan(time) else repr(time) for time in times),
                     SPLITS[split] if split >= 0 else "",
@@ -327,14 +316,17 @@ def _list(manifest: Manifest, folder: Path, refused: set[str]) -> None:
             )
 
 
-def _problem(target: Path, entry: dict[str, Any]) -> str:
-    """Say what is wrong with a prepared file, ``""`` if nothing."""
+def _problem(folder: Path, name: str, entry: dict[str, Any]) -> str:
+    """Say what is wrong with a prepared video, ``""`` if nothing."""
+    target = folder / entry["shard"] if "shard" in entry else target_of(folder, name)
+    begin = entry.get("offset", 0)
     try:
         if not target.is_file():
-            return "missing"
-        if file_hash(target) != entry["sha256"]:
+            return "missing" if "shard" not in entry else f"{entry['shard']} is missing"
+        size = entry["bytes"] if "shard" in entry else None
+        if file_hash(target, begin, size) != entry["sha256"]:
             return "its content changed since it was written"
-        with PreparedVideo(target) as video:
+        with PreparedVideo(target, FileContent(target, begin, size)) as video:
             if video.num_frames != entry["frames"]:
                 return f"it has {video.num_frames} frames, {entry['frames']} were written"
     except VideoError as error:

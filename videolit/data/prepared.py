@@ -181,7 +181,10 @@ class PreparedVideo:
                 f"got {wanted[~inside][0]}"
             )
         shape = (-(-self.height // shrink), -(-self.width // shrink), 3)
-        places = zip(self._offsets[wanted].tolist(), self._sizes[wanted].tolist(), strict=True)
+        places = list(
+            zip(self._offsets[wanted].tolist(), self._sizes[wanted].tolist(), strict=True)
+        )
+        self._file.expect(places)
         images = []
         for index, (offset, size) in enumerate(places):
             content = self._file.read(offset, size)
