@@ -243,7 +243,7 @@ def test_a_file_with_any_byte_changed_gives_frames_or_an_error(prepared):
     content = prepared.read_bytes()
     tables = content.index(b"mdat")
     random = np.random.default_rng(0)
-    for place in random.integers(0, tables, 400).tolist():
+    for place in range(tables):
         changed = bytearray(content)
         changed[place] ^= 1 << int(random.integers(8))
         prepared.write_bytes(changed)

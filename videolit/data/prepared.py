@@ -30,6 +30,8 @@ SUFFIX = ".mov"
 _FORMAT = 1
 # Holds the tables of a clip of 20 s and more, so that one read is enough.
 _HEAD = 16384
+# A month at 50 frames per second; a damaged table may promise more.
+_MOST_FRAMES = 1 << 27
 # The "grey" flags carry the scale alone; colours are asked for by the other one.
 _DECODING = {
     1: cv2.IMREAD_COLOR_RGB,
@@ -234,9 +236,9 @@ class _Tables:
         self.sizes = _sample_sizes(_child(table, b"stsz"))
         self.offsets = _sample_offsets(table, self.sizes)
         counts, deltas = _columns(_child(table, b"stts"), 2)
-        ticks = np.repeat(deltas, counts)
-        if not len(self.sizes) or len(ticks) != len(self.sizes) or timescale < 1:
+        if not len(self.sizes) or timescale < 1:
             raise ValueError("its tables disagree")
+        ticks = _repeat(deltas, counts, len(self.sizes))
         units = np.concatenate([np.zeros(1, np.int64), np.cumsum(ticks)[:-1]])
         self.seconds: NDArray[np.float64] = units / timescale
 
@@ -287,6 +289,13 @@ def _columns(box: bytes, width: int) -> NDArray[np.int64]:
     return rows.T.astype(np.int64)
 
 
+def _repeat(values: NDArray[np.int64], counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Repeat values; a damaged table must not ask for more memory than there is."""
+    if counts.min(initial=0) < 0 or counts.sum() != total:
+        raise ValueError("its tables disagree")
+    return np.repeat(values, counts)
+
+
 def _size(description: bytes) -> tuple[int, int]:
     """Return height and width of the one sample description."""
     kind = description[12:16]
@@ -299,6 +308,8 @@ def _size(description: bytes) -> tuple[int, int]:
 def _sample_sizes(box: bytes) -> NDArray[np.int64]:
     one, count = struct.unpack_from(">II", box, 4)
     if one:
+        if count > _MOST_FRAMES:
+            raise ValueError(f"{count} frames")
         return np.full(count, one, np.int64)
     return np.frombuffer(box, ">u4", count, 12).astype(np.int64)
 
@@ -313,8 +324,8 @@ def _sample_offsets(table: bytes, sizes: NDArray[np.int64]) -> NDArray[np.int64]
         chunks = np.frombuffer(wide, ">u8", count, 8).astype(np.int64)
     first, per_chunk, _ = _columns(_child(table, b"stsc"), 3)
     repeats = np.diff(np.append(first, len(chunks) + 1))
-    counts = np.repeat(per_chunk, repeats)
-    if len(counts) != len(chunks) or counts.sum() != len(sizes):
+    counts = _repeat(per_chunk, repeats, len(chunks))
+    if counts.sum() != len(sizes):
         raise ValueError("its tables disagree")
     ends = np.cumsum(sizes)
     begins = ends - sizes
