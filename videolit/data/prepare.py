@@ -7,9 +7,7 @@ import csv
 import dataclasses
 import json
 import math
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +26,7 @@ from videolit.data.ledger import (
 )
 from videolit.data.manifest import SPLITS, Manifest
 from videolit.data.pack import pack
+from videolit.data.pool import ChildPool
 from videolit.data.prepared import MARK, SUFFIX, PreparedSpec, PreparedVideo, prepared_spec
 from videolit.data.rows import COLUMNS
 from videolit.data.sniff import access_failure
@@ -103,8 +102,10 @@ def prepare(
         for row in range(len(manifest)):
             sources.setdefault(manifest.video_id(row), manifest.path(row))
         refused = set()
-        with (folder / LEDGER).open("ab") as lines, _Pool(folder, spec, workers, limit) as pool:
-            for outcome in pool.run(sources, ledger):
+        outcomes = _Preparing(folder, spec, workers, limit).run(sources, ledger)
+        # Closed at once, whatever happens: children must not outlive this.
+        with (folder / LEDGER).open("ab") as lines, contextlib.closing(outcomes):
+            for outcome in outcomes:
                 if "error" in outcome.entry:
                     refused.add(outcome.video_id)
                 if not outcome.skipped:
@@ -192,37 +193,28 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-class _Pool:
-    """Threads with one child process each."""
+class _Preparing:
+    """What is done with each video."""
 
     def __init__(self, folder: Path, spec: PreparedSpec, workers: int, limit: float) -> None:
         self.folder = folder
         self.spec = spec
         self.limit = limit
-        self._threads = ThreadPoolExecutor(workers)
-        # Enough that no thread waits; not all, as a list may have a million rows.
-        self._ahead = 2 * workers
-        self._own = threading.local()
-        self._children: list[Child] = []
-        self._stopping = threading.Event()
+        self.pool = ChildPool(workers, lambda: (Child("videolit.data.convert", MEMORY_BYTES),))
 
-    def run(self, sources: dict[str, str], ledger: dict[str, dict[str, Any]]) -> Iterator[Outcome]:
-        """Yield the outcome of each video, as they come."""
-        running: set[Future[Outcome]] = set()
+    def run(
+        self, sources: dict[str, str], ledger: dict[str, dict[str, Any]]
+    ) -> Generator[Outcome, None, None]:
+        """Yield the outcome of each video: first what is done already, the others as they come."""
+        waiting = []
         for name, source in sources.items():
             known = ledger.get(name, {})
             if self._is_done(name, source, known):
                 yield Outcome(name, known, skipped=True)
-                continue
-            running.add(self._threads.submit(self._one, name, source, known))
-            while len(running) >= self._ahead:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            else:
+                waiting.append((name, source, known))
+        with self.pool:
+            yield from self.pool.run(self._one, waiting)
 
     def _is_done(self, name: str, source: str, known: dict[str, Any]) -> bool:
         """Tell whether the source is the file that was prepared and the result is still there."""
@@ -233,8 +225,9 @@ class _Pool:
             return bool([stat.st_size, stat.st_mtime_ns] == known["source"])
         return False
 
-    def _one(self, name: str, source: str, known: dict[str, Any]) -> Outcome:
+    def _one(self, job: tuple[str, str, dict[str, Any]]) -> Outcome:
         """Prepare one video, in a thread of the pool."""
+        name, source, known = job
         target = target_of(self.folder, name)
         try:
             stat = Path(source).stat()
@@ -247,7 +240,14 @@ class _Pool:
             "known": known["source_sha256"] if is_written(self.folder, name, known) else "",
         }
         found = [stat.st_size, stat.st_mtime_ns]
-        reply = self._ask(request, self.limit + stat.st_size * _SECONDS_PER_BYTE)
+        limit = self.limit + stat.st_size * _SECONDS_PER_BYTE
+        try:
+            reply = self.pool.ask(self.pool.children[0], request, limit)
+        except ChildEnded as end:
+            return _refusal(name, why_ended(end, limit), target)
+        if reply is None:
+            killed = "the process that prepares it was killed twice; is there enough memory?"
+            return _refusal(name, killed, target)
         if "fatal" in reply:
             raise InputError(
                 f"stopped at {source}: {reply['fatal']}. What is prepared is kept: run the same "
@@ -258,34 +258,6 @@ class _Pool:
         if "unchanged" in reply:
             return Outcome(name, {**known, "source": found}, skipped=False)
         return Outcome(name, {"source": found, **reply["written"]}, skipped=False)
-
-    def _ask(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
-        if not hasattr(self._own, "child"):
-            self._own.child = Child("videolit.data.convert", MEMORY_BYTES)
-            self._children.append(self._own.child)
-        child: Child = self._own.child
-        for _ in range(2):
-            if self._stopping.is_set():
-                break
-            try:
-                return child.ask(request, limit)
-            except ChildEnded as end:
-                if not end.from_outside:
-                    return {"refused": why_ended(end, limit)}
-        return {"refused": "the process that prepares it was killed twice; is there enough memory?"}
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._stopping.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for child in self._children:
-            child.close()
-        self._threads.shutdown(wait=True)
-        # One that was about to ask has started its child anew.
-        for child in self._children:
-            child.close()
 
 
 def _refusal(name: str, reason: str, target: Path) -> Outcome:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from videolit.data.child import Child, ChildEnded
 from videolit.data.duplicates import SIDE
 from videolit.data.glance import sample_indices, unpack_pictures, unpack_thumbnail
 from videolit.data.index import Decoder, VideoIndex
+from videolit.data.pool import ChildPool
 from videolit.data.sniff import access_failure, sniff
 from videolit.data.verify import Verifier, choose_decoder, verified_index, why_ended
 from videolit.types import VideoError
@@ -89,12 +87,19 @@ def check_files(
     Yields:
         One result per file, in input order.
     """
-    with _Pool(workers, decoder, fast, pictured, time_limit) as pool:
-        yield from pool.run(paths)
+    survey = _Survey(workers, decoder, fast, pictured, time_limit)
+    early: dict[int, Checked] = {}
+    waited_for = 0
+    with survey.pool as pool:
+        for place, checked in pool.run(survey.check, enumerate(paths)):
+            early[place] = checked
+            while waited_for in early:
+                yield early.pop(waited_for)
+                waited_for += 1
 
 
-class _Pool:
-    """Threads with child processes of their own."""
+class _Survey:
+    """What is done with each file."""
 
     def __init__(
         self,
@@ -108,42 +113,19 @@ class _Pool:
         self._fast = fast
         self._pictured = pictured
         self._limit = time_limit
-        self._threads = ThreadPoolExecutor(workers)
-        self._ahead = 4 * workers
-        self._own = threading.local()
-        self._running: list[Future[Checked]] = []
-        self._children: list[Child | Verifier] = []
-        self._stopping = threading.Event()
+        self.pool = ChildPool(workers, lambda: (Child("videolit.data.glance"), Verifier()))
 
-    def run(self, paths: Sequence[str]) -> Iterator[Checked]:
-        """Yield the results in order, never far more files under way than threads."""
-        for path in paths:
-            self._running.append(self._threads.submit(self._check, path))
-            if len(self._running) >= self._ahead:
-                yield self._oldest()
-        while self._running:
-            yield self._oldest()
-
-    def _oldest(self) -> Checked:
-        # Removed only when it is there: what an interruption leaves must end, see __exit__.
-        result = self._running[0].result()
-        self._running.pop(0)
-        return result
-
-    def _check(self, path: str) -> Checked:
+    def check(self, job: tuple[int, str]) -> tuple[int, Checked]:
         """Check one file, in a thread of the pool."""
-        if not hasattr(self._own, "glance"):
-            self._own.glance = Child("videolit.data.glance")
-            self._own.verifier = Verifier()
-            self._children += [self._own.glance, self._own.verifier]
+        place, path = job
         try:
-            return self._look(path) if self._fast else self._verify(path)
+            return place, self._look(path) if self._fast else self._verify(path)
         except VideoError as problem:
-            return Checked(path=path, reason=problem.reason)
+            return place, Checked(path=path, reason=problem.reason)
 
     def _verify(self, path: str) -> Checked:
         index = verified_index(
-            path, self._decoder, time_limit=self._limit, verifier=self._own.verifier
+            path, self._decoder, time_limit=self._limit, verifier=self.pool.children[1]
         )
         wanted = index.num_frames // 2 if path in self._pictured else None
         reply = self._ask(
@@ -170,44 +152,21 @@ class _Pool:
         )
 
     def _ask(self, path: str, container: str, **request: Any) -> dict[str, Any]:  # noqa: ANN401
-        child: Child = self._own.glance
         try:
             limit = self._limit + Path(path).stat().st_size * _SECONDS_PER_BYTE
         except OSError as error:
             raise VideoError(path, access_failure(path, error)) from None
-        # Killed from outside, as when memory runs out, says little about the file: once more.
-        for _ in range(2):
-            if self._stopping.is_set():
-                break
-            try:
-                reply = child.ask({"path": path, "container": container, **request}, limit)
-            except ChildEnded as end:
-                if not end.from_outside:
-                    raise VideoError(path, why_ended(end, limit)) from None
-                continue
-            if "refused" in reply:
-                raise VideoError(path, reply["refused"])
-            return reply
-        raise VideoError(
-            path, "the process that checks it was killed twice; is there enough memory?"
-        )
-
-    def __enter__(self) -> _Pool:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._stopping.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        # A verifier starts its child anew when it was killed: until the threads have ended.
-        while True:
-            for child in self._children:
-                child.close()
-            if all(future.done() for future in self._running):
-                break
-            time.sleep(0.1)
-        self._threads.shutdown(wait=True)
-        for child in self._children:
-            child.close()
+        request = {"path": path, "container": container, **request}
+        try:
+            reply = self.pool.ask(self.pool.children[0], request, limit)
+        except ChildEnded as end:
+            raise VideoError(path, why_ended(end, limit)) from None
+        if reply is None:
+            killed = "the process that checks it was killed twice; is there enough memory?"
+            raise VideoError(path, killed)
+        if "refused" in reply:
+            raise VideoError(path, reply["refused"])
+        return reply
 
 
 def _described(index: VideoIndex) -> dict[str, Any]:
