@@ -87,7 +87,7 @@ and the exit code is 1. With --config: the test split of the data, or --data.pre
   --top N               classes per video in the table (3)
   --batch_size N        videos at once (4)
   --num_workers N       loading processes (auto)
-  --decoder D           auto, decord, pyav or torchcodec (auto)
+  --decoder D           auto, pyav, pyav_seek, decord, torchcodec (auto)
   --accelerator A       auto, cpu, gpu, ... (auto)
   --allow_outside_root  accept paths of a list that lie outside its folder
   --trust               also run model code from outside videolit that the checkpoint names

@@ -107,7 +107,7 @@ def memory() -> IndexCache:
 
 @pytest.fixture
 def fake_decord(monkeypatch, tmp_path):
-    """A function that puts another decord in the place of the installed one.
+    """A function that puts another decord in the place of the installed one, for ``auto`` too.
 
     Its argument is the body of ``VideoReader.get_batch(self, indices)``, which may use
     ``self.frames``, the true frames; a second one runs when a file is opened.
@@ -135,6 +135,7 @@ def fake_decord(monkeypatch, tmp_path):
         )
         monkeypatch.syspath_prepend(str(folder))
         monkeypatch.setattr(verify, "installed_version", lambda package: "1")
+        monkeypatch.setattr(verify, "AUTO_DECODER", "decord")
         fresh = verify.Verifier()
         monkeypatch.setattr(verify, "_verifier", lambda process: fresh)
         closing.append(fresh)

@@ -63,9 +63,8 @@ def test_the_record_of_a_file(coded_mp4, memory):
     assert not index.edit_list
     assert index.key_frames == (0, 12, 24, 36)
     np.testing.assert_allclose(index.timestamps, np.arange(48) / 25)
-    if installed_version("decord"):
-        assert index.verdicts == {"decord": ""}
-        assert choose_decoder(index) == "decord"
+    assert index.verdicts == {"pyav_seek": ""}
+    assert choose_decoder(index) == "pyav_seek"
     assert VideoIndex.from_json(json.loads(json.dumps(index.to_json()))) == index
 
 
@@ -280,12 +279,13 @@ def test_recorded_hang_abort_and_shape(real_data, memory):
     verified_index(odd / "made_decord_hang.ts", cache=memory)
     with pytest.raises(VideoError, match="decord (conceals|hangs|counts)"):
         verified_index(odd / "made_decord_hang.ts", "decord", memory, time_limit=3)
-    abort = verified_index(odd / "made_decord_abort.mp4", cache=memory)
-    assert abort.verdicts == {"decord": "decord crashes on this file (SIGABRT)"}
-    shape = verified_index(odd / "made_decord_badshape_16x16.mp4", cache=memory)
-    assert shape.verdicts["decord"]
-    for index, num_frames in ((abort, 2), (shape, 60)):
-        assert (index.num_frames, choose_decoder(index)) == (num_frames, "pyav")
+    with pytest.raises(VideoError, match=r"decord crashes on this file \(SIGABRT\)"):
+        verified_index(odd / "made_decord_abort.mp4", "decord", memory)
+    with pytest.raises(VideoError, match="decord "):
+        verified_index(odd / "made_decord_badshape_16x16.mp4", "decord", memory)
+    for name, frames in (("made_decord_abort.mp4", 2), ("made_decord_badshape_16x16.mp4", 60)):
+        index = verified_index(odd / name, cache=memory)
+        assert (index.num_frames, choose_decoder(index)) == (frames, "pyav_seek")
 
 
 # ---- the child --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from videolit.commands.check_report import Survey, imbalance, length_of, write_report
 from videolit.data.duplicates import STEP
+from videolit.data.index import DECODERS
 from videolit.data.leaks import SHARED_GROUP, Finding, find_leaks
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.manifest import SHOWN, Manifest
@@ -108,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--decoder",
         default="auto",
-        choices=["auto", "decord", "pyav", "torchcodec"],
+        choices=DECODERS,
         help="what training will use; --fast does not look at it (auto)",
     )
     return parser

@@ -118,7 +118,7 @@ def _decoders() -> Iterator[Finding]:
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     advices: dict[Decoder, str] = {
         "pyav": "pip install --force-reinstall av",
-        "decord": "files are read by PyAV, in order: right, but slower on long videos",
+        "decord": "only `decoder: decord` needs it",
         "torchcodec": "optional: pip install 'videolit[torchcodec]'; needs FFmpeg's libraries",
     }
     with tempfile.TemporaryDirectory() as folder:

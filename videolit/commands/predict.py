@@ -17,7 +17,7 @@ from rich.text import Text
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.commands.trainer import quieten
 from videolit.data.action import ActionDataModule
-from videolit.data.reader import Decoder
+from videolit.data.index import DECODERS, Decoder
 from videolit.tasks.checkpoint import load_task
 from videolit.types import ClipSpec, InputError
 
@@ -109,9 +109,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--top", type=int, default=3, help="classes per video in the table (3)")
     parser.add_argument("--batch_size", type=int, default=4, help="videos at once (4)")
     parser.add_argument("--num_workers", type=int, default=None, help="loading processes (auto)")
-    parser.add_argument(
-        "--decoder", default="auto", choices=["auto", "decord", "pyav", "torchcodec"]
-    )
+    parser.add_argument("--decoder", default="auto", choices=DECODERS)
     parser.add_argument("--accelerator", default="auto", help="auto, cpu, gpu, ... (auto)")
     parser.add_argument(
         "--trust", action="store_true", help="run model code from outside videolit, if it names any"

@@ -286,7 +286,7 @@ def judge(decoder: str, path: str, truth: Truth) -> str:
     wrong: set[int] = set()
     try:
         for reading in readings:
-            source = open_frames(decoder, path, index.container)
+            source = open_frames(decoder, path, index)
             try:
                 if len(source) != count:
                     return f"{decoder} counts {len(source)} frames, the file holds {count}"

@@ -27,6 +27,8 @@ from videolit.data.child import (
 )
 from videolit.data.index import (
     AUTO_CONTAINERS,
+    AUTO_DECODER,
+    DECODERS,
     Decoder,
     IndexCache,
     VideoIndex,
@@ -88,17 +90,14 @@ def verified_index(
 
 
 def choose_decoder(index: VideoIndex) -> str:
-    """Return the decoder that ``auto`` means for a checked file: ``"decord"`` or ``"pyav"``."""
-    trusted = index.verdicts.get("decord") == "" and not index.edit_list
-    fits = index.container in AUTO_CONTAINERS and bool(installed_version("decord"))
-    return "decord" if trusted and fits else "pyav"
+    """Return the decoder that ``auto`` means for a checked file."""
+    trusted = index.verdicts.get(AUTO_DECODER) == "" and not index.edit_list
+    return AUTO_DECODER if trusted and index.container in AUTO_CONTAINERS else "pyav"
 
 
 def _check_decoder(decoder: str) -> None:
-    if decoder not in ("auto", "decord", "pyav", "torchcodec"):
-        raise InputError(
-            f"decoder must be auto, decord, pyav or torchcodec, got {decoder!r}; use auto"
-        )
+    if decoder not in DECODERS:
+        raise InputError(f"decoder must be one of {', '.join(DECODERS)}, got {decoder!r}; use auto")
     if decoder == "torchcodec" and not installed_version("torchcodec"):
         raise InputError(
             "decoder torchcodec is not installed: pip install 'videolit[torchcodec]' (it also "
@@ -113,8 +112,7 @@ def _check_decoder(decoder: str) -> None:
 
 def _decoder_to_verify(container: str, decoder: str) -> str | None:
     if decoder == "auto":
-        usable = container in AUTO_CONTAINERS and installed_version("decord")
-        return "decord" if usable else None
+        return AUTO_DECODER if container in AUTO_CONTAINERS else None
     return None if decoder == "pyav" else decoder
 
 
@@ -162,7 +160,7 @@ class Verifier:
         Args:
             path: Absolute path of a sniffed file.
             container: What it was sniffed as.
-            decoder: ``"decord"``, ``"torchcodec"`` or None to index only.
+            decoder: Anyone but ``"pyav"``, or None to index only.
             even_cut: Compare also where an edit list cuts frames.
             time_limit: Seconds for the pass over the file; the comparison gets as many, and 20
                 times what the pass took.
