@@ -47,6 +47,7 @@ bench: setup
 # Three seeds, longer training; rewrites the tables of the README. About an hour on two cores.
 evidence: setup
 	$(BIN)/python tests/evidence/action.py
+	$(BIN)/python tests/evidence/data.py
 
 clean:
 	rm -rf $(VENV) demo runs dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from videolit import ActionDataModule, ActionTask, ClipSpec
+from videolit.data.clips import collate
 from videolit.data.reader import VideoReader
 from videolit.data.sampler import ClipSampler
 from videolit.encoders import SmallFrameEncoder
@@ -185,6 +186,13 @@ def test_other_errors_are_left_alone(tiny_set):
     assert (
         data.explain(RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")) == ""
     )
+
+
+def test_a_users_own_loader_needs_nothing_of_it(tiny_set):
+    data = module(tiny_set)
+    data.setup("fit")
+    loader = torch.utils.data.DataLoader(data.dataset("train"), num_workers=2, collate_fn=collate)
+    assert len(list(loader)) == len(data.manifest("train"))
 
 
 def test_the_time_of_short_reads_does_not_add_up(tiny_set, monkeypatch):

@@ -52,10 +52,10 @@ def main() -> None:
     readme = RESULTS.parent.parent.parent / "README.md"
     before, rest = readme.read_text().split(BEGIN)
     with atomic_path(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{rest.split(END)[1]}")
+        part.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{rest.split(END)[1]}")
 
 
-def table(results: dict) -> str:
+def tables(results: dict) -> str:
     """Return the table in Markdown."""
     runs = results["runs"]
     seeds = sorted({int(key.rpartition("/")[2]) for key in runs})

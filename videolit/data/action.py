@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import DataLoader
 
 from videolit.data.clips import ClipDataset, Sample, collate
 from videolit.data.index import IndexCache, cache_folder
@@ -229,7 +228,7 @@ class ActionDataModule(pl.LightningDataModule):
             decoder=self.decoder,
             # Files given once to predict leave nothing behind on the user's disk.
             cache=IndexCache(None) if self.root is None else None,
-            watch=Watch(self.worker_count(), self.time_limit),
+            watch=Watch(self.time_limit),
         )
 
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -409,6 +408,3 @@ def _data_name(root: str | None) -> str:
 def start_worker(worker: int) -> None:
     """Keep a worker to one thread: parallelism comes from the number of workers."""
     cv2.setNumThreads(0)
-    info = get_worker_info()
-    if info is not None and isinstance(info.dataset, ClipDataset):
-        info.dataset.watch.start(worker, os.getpid())

@@ -81,7 +81,7 @@ class ClipDataset(Dataset[Sample]):
         self.seed = seed
         self.decoder: Decoder = decoder
         self.cache = cache
-        self.watch = watch or Watch(0, 0)
+        self.watch = watch or Watch()
 
     def __len__(self) -> int:
         """Return the number of samples."""

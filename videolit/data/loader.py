@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 from collections.abc import Iterator, Sequence
@@ -23,25 +24,29 @@ _CAUSES = {
 }
 
 
+# Of one loader; those beyond are not watched.
+_MOST_WORKERS = 256
+
+
 class Watch:
     """Knows which sample each loading process works on, also when the process is gone.
 
     Args:
-        workers: Loading processes.
         limit: Seconds that reading the frames of one video may take; 0 = for ever. The system
             ends the process that takes longer, even when a decoder never returns.
     """
 
-    def __init__(self, workers: int, limit: float) -> None:
+    def __init__(self, limit: float = 0.0) -> None:
         self.limit = limit
         # Process id and row of each worker. Shared: the main process reads what workers write.
-        self._table = torch.full((max(workers, 1), 2), -1, dtype=torch.int64)
+        self._table = torch.full((_MOST_WORKERS, 2), -1, dtype=torch.int64)
         self._table.share_memory_()  # type: ignore[no-untyped-call]
 
     def note(self, row: int) -> None:
         """Remember what this process works on."""
         worker = get_worker_info()
-        if worker is not None:
+        if worker is not None and worker.id < _MOST_WORKERS:
+            self._table[worker.id, 0] = os.getpid()
             self._table[worker.id, 1] = row
 
     @contextlib.contextmanager
@@ -50,18 +55,13 @@ class Watch:
         if not self.limit or get_worker_info() is None or not hasattr(signal, "setitimer"):
             yield
             return
+        # The default: the process ends, whatever it is doing.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, self.limit)
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-
-    def start(self, worker: int, pid: int) -> None:
-        """Begin, in a loading process."""
-        self._table[worker, 0] = pid
-        if hasattr(signal, "SIGALRM"):
-            # The default: the process ends, whatever it is doing.
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
     def last_row(self, pid: int) -> int:
         """Return what a process worked on last, -1 if it is none of ours."""
