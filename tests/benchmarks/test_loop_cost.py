@@ -100,6 +100,7 @@ def bare_loop():
 
 
 @pytest.mark.benchmark
+@pytest.mark.slow
 def test_loop_cost(benchmark, tmp_path):
     bare, ours = [], []
 
