@@ -1,16 +1,23 @@
 """Clips to feature sequences: the ``H`` in ``Y = G(H(X))``."""
 
 from videolit.encoders.base import VideoEncoder
+from videolit.encoders.c3d import C3DEncoder
 from videolit.encoders.clip import TorchvisionClipEncoder
 from videolit.encoders.frame import TorchvisionFrameEncoder
 from videolit.encoders.identity import IdentityEncoder
+from videolit.encoders.resnet3d import ResNet3DEncoder, SlowFastEncoder
 from videolit.encoders.small import SmallClipEncoder, SmallFrameEncoder
+from videolit.encoders.x3d import X3DEncoder
 
 __all__ = [
+    "C3DEncoder",
     "IdentityEncoder",
+    "ResNet3DEncoder",
+    "SlowFastEncoder",
     "SmallClipEncoder",
     "SmallFrameEncoder",
     "TorchvisionClipEncoder",
     "TorchvisionFrameEncoder",
     "VideoEncoder",
+    "X3DEncoder",
 ]

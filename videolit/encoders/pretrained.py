@@ -86,11 +86,10 @@ def fetch(kind: Any) -> Path:  # noqa: ANN401
     return file
 
 
-def load(network: nn.Module, name: str, kind: Any) -> None:  # noqa: ANN401
-    """Copy pretrained weights into a network whose classifier was taken off.
+def read(name: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return the pretrained weights of a torchvision model, fetching them where needed.
 
     Args:
-        network: A torchvision model without its classifier.
         name: The model's name.
         kind: A member of its weights enum.
 
@@ -109,7 +108,22 @@ def load(network: nn.Module, name: str, kind: Any) -> None:  # noqa: ANN401
             f"{file} does not hold the weights of {name}: {first}. Delete it, and it is downloaded "
             "again"
         ) from problem
-    own, state = network.state_dict(), whole.state_dict()
+    state: dict[str, Any] = whole.state_dict()
+    return state
+
+
+def load(network: nn.Module, name: str, kind: Any) -> None:  # noqa: ANN401
+    """Copy pretrained weights into a network whose classifier was taken off.
+
+    Args:
+        network: A torchvision model without its classifier.
+        name: The model's name.
+        kind: A member of its weights enum.
+
+    Raises:
+        InputError: As :func:`read` does.
+    """
+    own, state = network.state_dict(), read(name, kind)
     # In place: MNASNet wants the versions that a state dict carries beside its values.
     for key in state.keys() - own.keys():
         del state[key]
