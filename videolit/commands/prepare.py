@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from videolit.data.layouts import LAYOUTS
 from videolit.data.ledger import read_ledger
 from videolit.data.listing import read_manifest
 from videolit.data.manifest import Manifest
@@ -84,6 +85,10 @@ def main(argv: Sequence[str]) -> int:
         help="store the videos in tar files of about this size, in WebDataset's layout, for "
         "clusters and object stores (1GB)",
     )
+    parser.add_argument(
+        "--layout", default=None, help=f"DATA is a published set: {', '.join(LAYOUTS)}"
+    )
+    parser.add_argument("--fold", type=int, default=1, help="which of its official splits (1)")
     parser.add_argument("--workers", type=int, default=usable_cores(), help="processes (all cores)")
     parser.add_argument(
         "--allow_outside_root",
@@ -103,7 +108,12 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("--out DIR is missing: the folder of the prepared set")
     spec = PreparedSpec(short_side=options.short_side, quality=options.quality, fps=options.fps)
     _refuse_inside(options.data, options.out)
-    manifest = read_manifest(options.data, allow_outside_root=options.allow_outside_root)
+    manifest = read_manifest(
+        options.data,
+        allow_outside_root=options.allow_outside_root,
+        layout=options.layout,
+        fold=options.fold,
+    )
     begin = time.perf_counter()
     outcomes = []
     with _progress(console) as progress:

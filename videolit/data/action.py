@@ -45,6 +45,9 @@ class ActionDataModule(pl.LightningDataModule):
 
     Args:
         root: The folder or the list. May be left out when only ``predict_paths`` are predicted.
+        layout: Name of a published data set, if ``root`` is one as its authors distribute it:
+            ``ucf101``, ``hmdb51``, ``kinetics`` or ``something`` (Something-Something V2).
+        fold: Which of its official splits, from 1.
         clip: Frames and geometry; see :class:`~videolit.types.ClipSpec`. Training draws frames and
             crops at random, validation uses one view, test and predict all views and crops.
         train_transform: Augmentation of training; None = :class:`ClipTransform`'s defaults.
@@ -83,6 +86,8 @@ class ActionDataModule(pl.LightningDataModule):
         self,
         root: str | None = None,
         *,
+        layout: str | None = None,
+        fold: int = 1,
         clip: ClipSpec = ClipSpec(),  # noqa: B008 - frozen
         train_transform: ClipTransform | None = None,
         mirror_pairs: dict[str, str] | None = None,
@@ -126,6 +131,8 @@ class ActionDataModule(pl.LightningDataModule):
         if not 0 <= max_bad_fraction <= 1:
             raise InputError(f"max_bad_fraction must lie in [0, 1], got {max_bad_fraction}")
         self.root = root
+        self.layout = layout
+        self.fold = fold
         self.clip = clip
         self.train_transform = train_transform
         self.mirror_pairs = mirror_pairs
@@ -343,6 +350,8 @@ class ActionDataModule(pl.LightningDataModule):
             group_pattern=self.group_pattern,
             allow_outside_root=self.allow_outside_root,
             remote=remote,
+            layout=self.layout,
+            fold=self.fold,
         )
         if self.exclude is not None:
             manifest = exclude_files(manifest, self.exclude)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from videolit.data.layouts import layout_rows
 from videolit.data.manifest import SHOWN, Manifest, Names, close_to
 from videolit.data.prepared import SUFFIX, prepared_spec
 from videolit.data.rows import SPLIT_WORDS, file_rows, folder_rows, videos_below
@@ -28,6 +29,8 @@ def read_manifest(
     group_pattern: str | None = None,
     allow_outside_root: bool = False,
     remote: Remote | None = None,
+    layout: str | None = None,
+    fold: int = 1,
 ) -> Manifest:
     r"""Read a data set and check every row of it.
 
@@ -44,6 +47,10 @@ def read_manifest(
             sample's group, as ``_g(\d+)_c`` in UCF101. Replaces the column ``group``.
         allow_outside_root: Accept files outside the root, also where a symbolic link leads out.
         remote: Where the tar files of a prepared set lie, if not in ``root``.
+        layout: A published data set as its authors distribute it, one of
+            :data:`videolit.data.layouts.LAYOUTS`; a folder that holds a manifest, as a prepared
+            set does, is read from that.
+        fold: Which of the official splits of a ``layout``.
 
     Raises:
         InputError: If the data cannot be read or any row is bad; the message lists the bad rows.
@@ -78,7 +85,11 @@ def read_manifest(
         suffix=suffix,
         known=places or (),
     )
-    for where, cells in folder_rows(place) if from_folder else file_rows(place, ("path", "label")):
+    if not from_folder:
+        rows = file_rows(place, ("path", "label"))
+    else:
+        rows = folder_rows(place) if layout is None else layout_rows(layout, place, fold)
+    for where, cells in rows:
         table.add(where, cells)
     table.refuse(place)
     if not table.labels:

@@ -14,7 +14,17 @@ from videolit.data.manifest import SHOWN
 from videolit.types import InputError
 
 COLUMNS = ("path", "label", "start", "end", "split", "group")
-SPLIT_WORDS = {"train": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2, "": -1}
+SPLIT_WORDS = {
+    "train": 0,
+    "training": 0,
+    "val": 1,
+    "valid": 1,
+    "validation": 1,
+    "dev": 1,
+    "test": 2,
+    "testing": 2,
+    "": -1,
+}
 VIDEO_SUFFIXES = (
     *(".3g2", ".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"),
     *(".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"),
