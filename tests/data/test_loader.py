@@ -40,12 +40,12 @@ class Seen(Callback):
         self.steps.append((trainer.current_epoch, batch_idx, batch["index"].tolist(), pixels))
 
 
-def train(root, folder, workers, seen, resumed=None, **settings):
+def train(root, folder, workers, seen, resumed=None, limits=None, **settings):
     pl.seed_everything(0, verbose=False)
     task = ActionTask(SmallFrameEncoder(width=4), MeanPool)
     trainer = pl.Trainer(
         accelerator="cpu",
-        max_epochs=3,
+        **{"max_epochs": 3, **(limits or {})},
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -78,6 +78,28 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(workers, tiny_set, tmp
         assert rest.steps == whole.steps[cut:]
         for name, weights in expected.items():
             assert torch.equal(found[name], weights), name
+
+
+@pytest.mark.parametrize("limits", [{"limit_train_batches": 5}, {"max_steps": 17}])
+def test_runs_with_limits_go_on_too(limits, tiny_set, tmp_path):
+    whole = Seen()
+    train(tiny_set, tmp_path / "whole", 0, whole, limits=limits)
+    per_epoch = max(step for _, step, *_ in whole.steps) + 1
+    assert len(whole.steps) in (15, 17)
+    for cut in (per_epoch - 1, per_epoch, per_epoch + 2):
+        folder = tmp_path / f"cut{cut}"
+        with pytest.raises(KeyError, match="power cut"):
+            train(tiny_set, folder, 0, Seen(cut), limits=limits)
+        rest = Seen()
+        train(tiny_set, folder, 0, rest, folder / f"step={cut}.ckpt", limits=limits)
+        assert rest.steps == whole.steps[cut:]
+
+
+def test_another_batch_size_within_an_epoch_is_told(tiny_set, tmp_path):
+    with pytest.raises(KeyError, match="power cut"):
+        train(tiny_set, tmp_path, 0, Seen(3))
+    with pytest.warns(UserWarning, match="of 2 videos a step, now there are 4: the rest of this"):
+        train(tiny_set, tmp_path, 0, Seen(), tmp_path / "step=3.ckpt", batch_size=4)
 
 
 def test_every_process_skips_its_own_part():

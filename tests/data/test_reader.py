@@ -148,6 +148,24 @@ def test_frames_that_nothing_needs_are_not_decoded(write_coded, tmp_path, memory
     counted.file.close()
 
 
+@pytest.mark.parametrize("name", ["x.mp4", "x.mkv"])
+def test_disordered_times_are_not_trusted(name, write_coded, tmp_path, memory, codes):
+    times = list(range(48))
+    times[20], times[21] = times[21], times[20]
+    source = write_coded(tmp_path / "x.avi", codec="mjpeg")
+    with av.open(str(source)) as old, av.open(str(tmp_path / name), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(p for p in old.demux(video=0) if p.size):
+            packet.stream = stream
+            packet.dts = number
+            packet.pts = times[number]
+            new.mux(packet)
+    with VideoReader(tmp_path / name, cache=memory) as video:
+        with VideoReader(tmp_path / name, "pyav", cache=memory) as truth:
+            for indices in ([20], [21], [19, 20, 21, 22]):
+                np.testing.assert_array_equal(video.read(indices), truth.read(indices))
+
+
 def test_frames_without_times_of_their_own_are_read_in_order(kinds, memory, codes):
     with VideoReader(kinds("h264.mp4"), "pyav", cache=memory) as video:
         index = video.index

@@ -173,6 +173,23 @@ def test_a_prepared_set_becomes_shards(tiny_set, plain, sharded, tmp_path):
     assert not list(out.rglob("*.mov"))
 
 
+def contents(folder):
+    """What every reader finds: facts and bytes by the path of the video."""
+    found = {}
+    for path in sorted(folder.glob("*.tar")):
+        for sample in webdataset.WebDataset(str(path), shardshuffle=False).decode():
+            assert sample["json"]["path"] not in found
+            found[sample["json"]["path"]] = (sample["json"], sample.get("cls"), sample["mov"])
+    return found
+
+
+def copied(data, out):
+    for path in data.glob("*/*.mp4"):
+        (out / path.parent.name).mkdir(parents=True, exist_ok=True)
+        (out / path.parent.name / path.name).write_bytes(path.read_bytes())
+    return out
+
+
 def test_damage_is_found_and_mended(tiny_set, sharded, copy):
     place = read_index(copy)["stay/ann_stay.mp4"]
     content = bytearray((copy / place.shard).read_bytes())
@@ -183,7 +200,74 @@ def test_damage_is_found_and_mended(tiny_set, sharded, copy):
     renew(copy, problems)
     outcomes = shards_of(tiny_set, copy)
     assert [o.video_id for o in outcomes if not o.skipped] == ["stay/ann_stay.mp4"]
-    assert tars(copy) == tars(sharded)
+    assert contents(copy) == contents(sharded)
+    assert not [problem for _, problem in check_prepared(copy) if problem]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_set_follows_its_data(killed, tiny_set, tmp_path, monkeypatch):
+    """Changed, removed and new videos, also when the run is killed after each tar file."""
+    data, out = copied(tiny_set, tmp_path / "data"), tmp_path / "set"
+    shards_of(data, out)
+    before = tars(out)
+    (data / "stay/ann_stay.mp4").unlink()
+    (data / "stay/bob_stay.mp4").write_bytes((data / "go_left/bob_go_left.mp4").read_bytes())
+    for name in ("new", "newer"):
+        (data / f"stay/{name}.mp4").write_bytes((data / "stay/cem_stay.mp4").read_bytes())
+    write = packing._write
+
+    def cut(*arguments):
+        write(*arguments)
+        raise KeyboardInterrupt
+
+    for _ in range(20 if killed else 0):
+        monkeypatch.setattr(packing, "_write", cut)
+        try:
+            shards_of(data, out)
+        except KeyboardInterrupt:
+            continue
+        finally:
+            monkeypatch.setattr(packing, "_write", write)
+    shards_of(data, out)
+    fresh = tmp_path / "fresh"
+    shards_of(data, fresh)
+    assert contents(out) == contents(fresh)
+    assert sorted(read_index(out)) == sorted(read_index(fresh))
+    assert not [problem for _, problem in check_prepared(out) if problem]
+    assert len(list(check_prepared(out))) == 19
+    kept = set(before.items()) & set(tars(out).items())
+    assert killed or len(kept) >= len(before) - 2, "the others stay as they are"
+    manifest = read_manifest(out)
+    for row in range(len(manifest)):
+        with manifest.shards.open(row, "x") as video:
+            video.read([0, 11])
+
+
+def test_facts_follow_the_list(tiny_set, tmp_path):
+    data, out = copied(tiny_set, tmp_path / "data"), tmp_path / "set"
+    names = sorted(path.relative_to(data).as_posix() for path in data.glob("*/*.mp4"))
+
+    def listed(label_of, split_of):
+        rows = [f"{name},{label_of(name)},{split_of(name)}" for name in names]
+        (data / "manifest.csv").write_text("\n".join(["path,label,split", *rows]) + "\n")
+        return shards_of(data, out)
+
+    def split(name):
+        return "val" if "/ann" in name else "test" if "/bob" in name else "train"
+
+    listed(lambda name: name.split("/")[0], split)
+    outcomes = listed(
+        lambda name: "b" if "cem" in name else "a",
+        lambda name: split(name[::-1] + "/bob" if "dia" in name else name),
+    )
+    assert all(outcome.skipped for outcome in outcomes)
+    for path, (facts, code, _) in contents(out).items():
+        assert facts["label"] == ("b" if "cem" in path else "a")
+        assert code == int("cem" in path)
+        expected = "test" if "dia" in path else split(path)
+        assert facts["samples"] == [{"label": facts["label"], "split": expected}]
+        assert read_index(out)[path].shard.startswith(expected)
+    assert len(contents(out)) == 18
 
 
 def test_a_missing_file_is_told_and_made_again(tiny_set, sharded, copy):
@@ -211,17 +295,12 @@ def test_a_cut_file_is_an_error(copy):
         video.read(np.arange(video.num_frames))
 
 
-def test_what_cannot_be_packed_is_refused(tiny_set, copy, tmp_path):
+def test_shards_stay_shards(tiny_set, copy, sharded):
     with pytest.raises(InputError, match="are in tar files: add --shards, or give another folder"):
         list(prepare(read_manifest(tiny_set), copy, SPEC))
-    with pytest.raises(InputError, match="made of other data, or with another --shards size"):
-        shards_of(tiny_set, copy, 10_000)
-    fewer = tmp_path / "fewer"
-    for path in sorted(tiny_set.glob("*/*.mp4"))[1:]:
-        (fewer / path.parent.name).mkdir(parents=True, exist_ok=True)
-        (fewer / path.parent.name / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match="made of other data"):
-        shards_of(fewer, copy)
+    # Another size is for what is new.
+    shards_of(tiny_set, copy, 10_000)
+    assert tars(copy) == tars(sharded)
 
 
 def test_a_full_disk_leaves_whole_files_and_goes_on(tiny_set, sharded, tmp_path, monkeypatch):
@@ -246,7 +325,7 @@ def test_a_full_disk_leaves_whole_files_and_goes_on(tiny_set, sharded, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"path,shard\n", b"path,shard,offset,size\na,b,c,d\n", b"\xff\xfe\0"]
+    "content", [b"", b"path,shard\n", b"path,shard,offset,size,sha256\na,b,c,d,e\n", b"\xff\xfe\0"]
 )
 def test_a_damaged_index_is_told(content, copy):
     (copy / INDEX).write_bytes(content)

@@ -357,6 +357,29 @@ def test_any_part_of_a_part(limit, large, tmp_path):
     assert len(asked) <= 4 * (1 if limit else 2), "each block was fetched once"
 
 
+def test_new_content_at_an_old_address_is_read(large, tmp_path):
+    content, asked = large
+    for version in ("1", "1", "2"):
+        one = Remote("s3://b", str(tmp_path), 10 * BLOCK, version).content("x", 0, 100)
+        assert one.read(0, 100) == content[:100]
+        one.close()
+    assert len(asked) == 2
+
+
+def test_a_block_that_is_too_short_is_fetched_again(large, tmp_path):
+    content, asked = large
+    remote = Remote("s3://b", str(tmp_path), 10 * BLOCK)
+    one = remote.content("x", 0, 100)
+    one.read(0, 100)
+    one.close()
+    (path,) = tmp_path.rglob("*.block")
+    path.write_bytes(path.read_bytes()[:200])
+    one = remote.content("x", 0, 1000)
+    assert one.read(0, 1000) == content[:1000]
+    one.close()
+    assert len(asked) == 2
+
+
 def test_what_is_expected_comes_in_few_requests(large, tmp_path):
     content, asked = large
     one = Remote("s3://b", str(tmp_path), 10 * BLOCK).content("x", 0, len(content))

@@ -21,7 +21,7 @@ from videolit.data.manifest import Manifest
 from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
 from videolit.data.sampler import ClipSampler
-from videolit.data.shards import mirror
+from videolit.data.shards import mirror, version_of
 from videolit.data.split import Splits, split_manifest
 from videolit.data.storage import Remote, is_remote
 from videolit.data.transforms import ClipTransform, mirror_labels
@@ -281,10 +281,13 @@ class ActionDataModule(pl.LightningDataModule):
             row, what = loader.explain(exception)
             if row >= 0:
                 manifest = cast(ClipDataset, loader.dataset).manifest
+                cure = (
+                    "prepare the data (`videolit prepare`), which finds such files without ending"
+                )
                 return (
                     f"{manifest.place(row)}: reading it {what}. Repair the file, leave it out "
-                    "(--data.exclude with a list that has the column path), or prepare the data "
-                    "(`videolit prepare`), which finds such files without ending"
+                    "(--data.exclude with a list that has the column path), or "
+                    f"{'prepare it again' if manifest.suffix else cure}"
                 )
         return ""
 
@@ -336,7 +339,8 @@ class ActionDataModule(pl.LightningDataModule):
         if is_remote(root):
             cache = cache_folder("remote")
             root = str(mirror(root, f"{cache}/lists"))
-            remote = Remote(self.root, f"{cache}/blocks", int(self.cache_gb * 1e9))
+            limit = int(self.cache_gb * 1e9)
+            remote = Remote(self.root, f"{cache}/blocks", limit, version_of(root))
         self._prepared = prepared_spec(root)
         if self._prepared is not None and self._prepared.short_side < self.clip.resize:
             rank_zero_warn(
@@ -376,9 +380,6 @@ class ActionDataModule(pl.LightningDataModule):
             shuffle=training,
             seed=self.seed,
         )
-        if training and trainer is not None:
-            # A resumed run asks for the first batches before it tells the epoch.
-            sampler.set_epoch(trainer.current_epoch)
         workers = self.worker_count()
         size = self.batch_size // self.clips_per_video
         loader = ClipLoader(
@@ -394,6 +395,7 @@ class ActionDataModule(pl.LightningDataModule):
             # depend on how often data was loaded.
             generator=torch.Generator().manual_seed(self.seed),
         )
+        loader.trainer = trainer if training else None
         if training and self._resumed:
             # Lightning does so itself, unless it asked for the loader before, to count its steps.
             loader.load_state_dict(self._resumed)

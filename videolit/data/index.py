@@ -27,7 +27,7 @@ AUTO_DECODER = "pyav_seek"
 AUTO_CONTAINERS = ("mp4", "mov", "mkv", "webm")
 
 # Raise it whenever records written by an older version must not be used any more.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,8 @@ class VideoIndex:
         edit_list: Whether the container cuts away some of the coded frames.
         time_base: Seconds per unit of ``pts``, as a fraction (numerator, denominator).
         pts: Time of each frame in units of ``time_base``; not decreasing.
+        own_times: Whether these are the times of the file, and not even ones in the place of
+            missing or disordered ones.
         key_frames: Indices of the frames that decode without another one.
         verdicts: For each decoder that was compared with the truth, ``""`` if it gave the same
             frames, else why it is not trusted with this file.
@@ -63,6 +65,7 @@ class VideoIndex:
     edit_list: bool
     time_base: tuple[int, int]
     pts: tuple[int, ...]
+    own_times: bool
     key_frames: tuple[int, ...]
     verdicts: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

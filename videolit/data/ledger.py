@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,13 +53,24 @@ def prepared_id(video_id: str) -> str:
     return f"outside/{plain.replace(':', '').lstrip('/')}" if is_outside else plain
 
 
+def member_key(video_id: str) -> str:
+    """Return what the files of a video are called in a tar file, before the first dot."""
+    return hashlib.sha256(os.fsencode(video_id)).hexdigest()[:16]
+
+
 def is_written(folder: Path, video_id: str, entry: dict[str, Any]) -> bool:
-    """Tell whether what an entry says was written is still there, by its size."""
+    """Tell whether what an entry says was written is still there, by its name and size."""
     if not entry or "error" in entry:
         return False
-    with contextlib.suppress(OSError):
-        if "shard" in entry:
-            size = (folder / entry["shard"]).stat().st_size
-            return bool(size >= entry["offset"] + entry["bytes"])
-        return bool(target_of(folder, video_id).stat().st_size == entry["bytes"])
+    with contextlib.suppress(OSError, tarfile.HeaderError):
+        if "shard" not in entry:
+            return bool(target_of(folder, video_id).stat().st_size == entry["bytes"])
+        with (folder / entry["shard"]).open("rb") as file:
+            # The tar file may have been renewed after the entry was written: its own header knows.
+            file.seek(entry["offset"] - tarfile.BLOCKSIZE)
+            head = file.read(tarfile.BLOCKSIZE)
+            info = tarfile.TarInfo.frombuf(head, tarfile.ENCODING, "surrogateescape")
+            whole = os.fstat(file.fileno()).st_size >= entry["offset"] + entry["bytes"]
+            name = f"{member_key(video_id)}{SUFFIX}"
+            return whole and info.name == name and info.size == entry["bytes"]
     return False

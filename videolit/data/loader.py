@@ -9,7 +9,9 @@ import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, get_worker_info
 
 from videolit.data.sampler import ClipSampler
@@ -74,8 +76,12 @@ class ClipLoader(DataLoader[Any]):
     Its state counts the batches that were handed out; after loading it, the first pass begins with
     the batch that comes next. The sampler's order depends on seed and epoch alone, so that no
     sample is repeated or left out.
+
+    Attributes:
+        trainer: Who trains with it: tells the epoch, and how many of its batches make one.
     """
 
+    trainer: pl.Trainer | None = None
     _handed_out = 0
     _begin = 0
     _workers: Sequence[Any] = ()
@@ -84,6 +90,9 @@ class ClipLoader(DataLoader[Any]):
         """Yield the batches of an epoch, or what is left of it."""
         self._handed_out, self._begin = self._begin, 0
         if isinstance(self.sampler, ClipSampler):
+            if self.trainer is not None:
+                # Lightning tells the sampler too, but not always right when a run is resumed.
+                self.sampler.set_epoch(self.trainer.current_epoch)
             self.sampler.skip = self._handed_out * (self.batch_size or 1)
         batches = super().__iter__()
         # They tell how they ended when torch's error does not.
@@ -110,10 +119,23 @@ class ClipLoader(DataLoader[Any]):
                 return row, told.format(limit=watch.limit)
         return -1, ""
 
+    @property
+    def _samples_a_step(self) -> int:
+        replicas = self.sampler.num_replicas if isinstance(self.sampler, ClipSampler) else 1
+        return (self.batch_size or 1) * replicas
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the place in the epoch."""
-        return {"batches": self._handed_out}
+        """Return the place in the epoch, which is its start when all batches were handed out."""
+        whole = len(self) if self.trainer is None else self.trainer.num_training_batches
+        done = self._handed_out if self._handed_out < whole else 0
+        return {"batches": done, "samples_a_step": self._samples_a_step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next pass at a place in the epoch; at its start if that was its end."""
-        self._begin = int(state["batches"]) % len(self)
+        """Begin the next pass at a place in the epoch."""
+        self._begin = int(state["batches"])
+        if self._begin and state["samples_a_step"] != self._samples_a_step:
+            rank_zero_warn(
+                f"the checkpoint was saved within an epoch of {state['samples_a_step']} videos a "
+                f"step, now there are {self._samples_a_step}: the rest of this epoch leaves out or "
+                "repeats some. To go on exactly, use the same batch size and number of processes"
+            )

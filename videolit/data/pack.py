@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import itertools
 import json
-import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from videolit.data.ledger import (
     LEDGER,
     is_written,
+    member_key,
     prepared_id,
     read_ledger,
     target_of,
@@ -28,108 +29,142 @@ from videolit.data.shards import Place, write_index
 from videolit.ops.files import atomic_path
 from videolit.types import InputError
 
-_TAR_BLOCK = 512
 # A header each for facts, class and video, and what fills up their last blocks.
-_TAR_COST = 6 * _TAR_BLOCK
+_TAR_COST = 6 * tarfile.BLOCKSIZE
+_KINDS = (*SPLITS, "shard")
 
 
 def pack(manifest: Manifest, folder: Path, most: int) -> Iterator[tuple[int, int]]:
-    """Move the videos of a prepared set into tar files, and write their index.
+    """Bring the videos of a prepared set into tar files, and write their index.
 
-    A tar file appears when it is complete, and only then do its videos disappear: an interrupted
-    run goes on where it stopped.
+    Videos that lie in a tar file stay in it. The others get new ones; tar files with videos that
+    were removed or changed, or with facts that are not true any more, are written anew. A tar file
+    appears when it is complete, and only then do its videos disappear from where they were: an
+    interrupted run goes on where it stopped.
 
     Args:
         manifest: The samples that the set is to have, with the names of the source.
-        folder: The prepared set; its ledger has an entry for each video.
+        folder: The prepared set; its ledger has an entry for each video, which is there.
         most: A tar file ends with the video that fills so many bytes.
 
     Yields:
-        How many of how many tar files are there.
+        How many of how many tar files are done.
 
     Raises:
-        InputError: If tar files in the folder were made of other data, or the disk is full.
+        InputError: If the disk is full.
     """
-    # Until all is done it is no set that could be trained on.
-    (folder / "manifest.csv").unlink(missing_ok=True)
-    ledger = read_ledger(folder)
-    rows: dict[str, list[int]] = {}
-    for row in range(len(manifest)):
-        rows.setdefault(manifest.video_id(row), []).append(row)
-    present = sorted({manifest.label_name(row) for row in range(len(manifest))})
-    classes = {name: code for code, name in enumerate(present)}
-    planned = plan(manifest, {name: ledger[name]["bytes"] for name in rows}, most)
-    with (folder / LEDGER).open("ab") as lines:
-        for done, (shard, names) in enumerate(planned.items(), 1):
-            if any(ledger[name].get("shard") != shard for name in names):
-                sources = {name: _source(folder, shard, name, ledger[name]) for name in names}
-                facts = {name: _facts(manifest, name, rows[name], classes) for name in names}
-                try:
-                    offsets = _write(folder / shard, sources, facts)
-                except OSError as error:
-                    raise InputError(
-                        f"cannot write {folder / shard}: {error.strerror or error}. What is "
-                        "prepared is kept: run the same command again when this is mended"
-                    ) from error
-                for name, offset in offsets.items():
-                    ledger[name] = {**ledger[name], "shard": shard, "offset": offset}
-                    write_entry(lines, name, ledger[name])
-            for name in names:
-                target_of(folder, name).unlink(missing_ok=True)
-            yield done, len(planned)
-    write_index(
-        folder,
-        {
-            prepared_id(name): Place(
-                ledger[name]["shard"], ledger[name]["offset"], ledger[name]["bytes"]
-            )
-            for name in rows
-        },
-    )
-    _tidy(folder)
+    try:
+        yield from _Packing(manifest, folder, most).run()
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {str(folder)!r}: {error.strerror or error}. What is prepared is "
+            "kept: run the same command again when this is mended"
+        ) from error
 
 
-def plan(manifest: Manifest, sizes: Mapping[str, int], most: int) -> dict[str, list[str]]:
-    """Share out videos to tar files.
+class _Packing:
+    def __init__(self, manifest: Manifest, folder: Path, most: int) -> None:
+        self.folder = folder
+        self.most = most
+        self.ledger = read_ledger(folder)
+        rows: dict[str, list[int]] = {}
+        for row in range(len(manifest)):
+            rows.setdefault(manifest.video_id(row), []).append(row)
+        present = sorted({manifest.label_name(row) for row in range(len(manifest))})
+        classes = {name: code for code, name in enumerate(present)}
+        self.kind = {
+            name: _KINDS[int(manifest.splits[first])] for name, (first, *_) in rows.items()
+        }
+        self.facts = {name: _facts(manifest, name, rows[name], classes) for name in rows}
+        # Always the same for the same videos, and mixed: readers that go through a file from its
+        # beginning must not meet one class after the other.
+        names = sorted(rows)
+        order = np.random.Generator(np.random.PCG64(0)).permutation(len(names))
+        self.names = [names[place] for place in order.tolist()]
+        self.settled = {name for name in self.names if self._is_settled(name)}
 
-    The order is drawn, always the same for the same videos: readers that go through a file from
-    its beginning meet the classes mixed. Videos of different splits get different files.
+    def run(self) -> Iterator[tuple[int, int]]:
+        """Write what is missing, then what is not true any more, then the index."""
+        new = self._new_files()
+        old = self._old_files(set(new))
+        renewed = {shard: names for shard, names in old.items() if not self._is_true(shard, names)}
+        total = len(new) + len(renewed)
+        if total:
+            # Until all is done it is no set that could be trained on.
+            (self.folder / "manifest.csv").unlink(missing_ok=True)
+        for done, (shard, names) in enumerate([*new.items(), *renewed.items()], 1):
+            if names:
+                self._write(shard, names)
+            else:
+                (self.folder / shard).unlink()
+            yield done, total
+        for name in self.names:
+            target_of(self.folder, name).unlink(missing_ok=True)
+        with (self.folder / LEDGER).open("ab") as lines:
+            for name, entry in self.ledger.items():
+                if "shard" in entry and name not in self.facts:
+                    write_entry(lines, name, {"error": "it is not in the data any more"})
+        write_index(self.folder, {prepared_id(name): self._place(name) for name in self.names})
+        _remove_empty_folders(self.folder)
 
-    Args:
-        manifest: The samples.
-        sizes: Bytes of each video.
-        most: A tar file ends with the video that fills so many bytes.
+    def _is_settled(self, name: str) -> bool:
+        """Tell whether a video lies in a tar file of its split."""
+        entry = self.ledger[name]
+        kind = str(entry.get("shard", "")).partition("-")[0]
+        return kind == self.kind[name] and is_written(self.folder, name, entry)
 
-    Returns:
-        The videos of each tar file, by its name.
-    """
-    splits: dict[str, int] = {}
-    for row in range(len(manifest)):
-        splits.setdefault(manifest.video_id(row), int(manifest.splits[row]))
-    names = sorted(splits)
-    order = np.random.Generator(np.random.PCG64(0)).permutation(len(names)).tolist()
-    files: dict[str, list[str]] = {}
-    for split, kind in ((0, SPLITS[0]), (1, SPLITS[1]), (2, SPLITS[2]), (-1, "shard")):
-        filled, number = most, -1
-        for name in (names[i] for i in order if splits[names[i]] == split):
-            if filled >= most:
-                filled, number = 0, number + 1
-            files.setdefault(f"{kind}-{number:06d}.tar", []).append(name)
-            filled += sizes[name] + _TAR_COST
-    return files
+    def _new_files(self) -> dict[str, list[str]]:
+        """Share out the videos that lie in no tar file of their split."""
+        files: dict[str, list[str]] = {}
+        # A file that the ledger does not know was left by a run that was killed.
+        taken = {self.ledger[name].get("shard") for name in self.names}
+        for kind in _KINDS:
+            free = (f"{kind}-{number:06d}.tar" for number in itertools.count())
+            shard, filled = "", self.most
+            for name in self.names:
+                if self.kind[name] != kind or name in self.settled:
+                    continue
+                if filled >= self.most:
+                    shard = next(name for name in free if name not in taken)
+                    files[shard], filled = [], 0
+                files[shard].append(name)
+                filled += self.ledger[name]["bytes"] + _TAR_COST
+        return files
 
+    def _old_files(self, new: set[str]) -> dict[str, list[str]]:
+        """Return the videos that stay in each other tar file that is there, in their order."""
+        there = sorted(path.name for path in self.folder.glob("*-" + "[0-9]" * 6 + ".tar"))
+        files: dict[str, list[str]] = {name: [] for name in there if name not in new}
+        for name in sorted(self.settled, key=lambda name: int(self.ledger[name]["offset"])):
+            files[self.ledger[name]["shard"]].append(name)
+        return files
 
-def _source(folder: Path, shard: str, name: str, entry: dict[str, Any]) -> Path | Place:
-    """Return where a video is taken from: its own file, or the tar file that is to be renewed."""
-    path = target_of(folder, name)
-    if path.exists():
-        return path
-    if entry.get("shard") == shard and is_written(folder, name, entry):
-        return Place(str(folder / shard), entry["offset"], entry["bytes"])
-    raise InputError(
-        f"the tar files in {str(folder)!r} were made of other data, or with another --shards size: "
-        "give a new folder"
-    )
+    def _is_true(self, shard: str, names: Sequence[str]) -> bool:
+        """Tell whether a tar file holds just these videos, and what is true of them."""
+        with tarfile.open(self.folder / shard) as tar:
+            held = [member.name for member in tar if member.name.endswith(SUFFIX)]
+        return held == [f"{member_key(name)}{SUFFIX}" for name in names] and all(
+            self.ledger[name].get("facts") == _digest(self.facts[name]) for name in names
+        )
+
+    def _write(self, shard: str, names: Sequence[str]) -> None:
+        sources = {name: self._source(name) for name in names}
+        offsets = _write(self.folder / shard, sources, {name: self.facts[name] for name in names})
+        with (self.folder / LEDGER).open("ab") as lines:
+            for name, offset in offsets.items():
+                place = {"shard": shard, "offset": offset, "facts": _digest(self.facts[name])}
+                self.ledger[name] = {**self.ledger[name], **place}
+                write_entry(lines, name, self.ledger[name])
+        for name in names:
+            target_of(self.folder, name).unlink(missing_ok=True)
+
+    def _source(self, name: str) -> Path | Place:
+        """Return where a video lies now: in a tar file, or as a file of its own."""
+        return self._place(name) if "shard" in self.ledger[name] else target_of(self.folder, name)
+
+    def _place(self, name: str) -> Place:
+        entry = self.ledger[name]
+        return Place(entry["shard"], entry["offset"], entry["bytes"], entry["sha256"][:16])
 
 
 def _write(
@@ -140,21 +175,21 @@ def _write(
     with atomic_path(target) as part, tarfile.open(part, "w", format=tarfile.GNU_FORMAT) as tar:
         for name, source in sources.items():
             # No dot in it: what follows the first one tells the files of a video apart.
-            key = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+            key = member_key(name)
             _add(tar, f"{key}.json", json.dumps(facts[name]).encode("ascii"))
             if "class" in facts[name]:
                 _add(tar, f"{key}.cls", str(facts[name]["class"]).encode("ascii"))
-            content = _content(source)
+            content = _content(target.parent, source)
             _add(tar, f"{key}{SUFFIX}", content)
             # It was written last, and filled up to whole blocks.
-            offsets[name] = tar.offset - -(-len(content) // _TAR_BLOCK) * _TAR_BLOCK
+            offsets[name] = tar.offset - -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     return offsets
 
 
-def _content(source: Path | Place) -> bytes:
+def _content(folder: Path, source: Path | Place) -> bytes:
     if isinstance(source, Path):
         return source.read_bytes()
-    with Path(source.shard).open("rb") as file:
+    with (folder / source.shard).open("rb") as file:
         file.seek(source.offset)
         return file.read(source.size)
 
@@ -189,8 +224,12 @@ def _facts(
     return facts
 
 
-def _tidy(folder: Path) -> None:
-    """Remove folders that the moved videos leave empty."""
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts).encode("ascii")).hexdigest()[:16]
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    """Remove the folders that the moved videos leave empty."""
     for path in sorted(folder.rglob("*"), reverse=True):
         if path.is_dir():
             with contextlib.suppress(OSError):

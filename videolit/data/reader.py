@@ -340,7 +340,7 @@ class _SeekingFrames(InOrderFrames):
 
     def __init__(self, path: str, index: VideoIndex) -> None:
         times = np.asarray(index.pts, np.int64)
-        if (np.diff(times) <= 0).any():
+        if not index.own_times or (np.diff(times) <= 0).any():
             raise VideoError(path, "its frames cannot be told apart by their times")
         self._times = times
         self._keys = np.unique([0, *index.key_frames])
@@ -374,6 +374,8 @@ class _SeekingFrames(InOrderFrames):
                 context.skip_frame = "DEFAULT" if needed else "NONREF"
             for frame in packet.decode():
                 if (time := frame.pts) is not None and time in missing:
+                    if frame.is_corrupt:
+                        raise VideoError(self._path, "a frame is damaged when it is jumped to")
                     found[time] = self.rgb(frame)
                     missing.discard(time)
             if not missing:

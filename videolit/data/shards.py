@@ -22,9 +22,9 @@ from videolit.data.storage import FileContent, Remote, fetch
 from videolit.ops.files import atomic_path
 from videolit.types import InputError, StorageError
 
-# Where each video lies: path,shard,offset,size.
+# Where each video lies, and the first digits of its SHA-256.
 INDEX = "shards.csv"
-_COLUMNS = ["path", "shard", "offset", "size"]
+_COLUMNS = ["path", "shard", "offset", "size", "sha256"]
 
 
 class Place(NamedTuple):
@@ -34,11 +34,13 @@ class Place(NamedTuple):
         shard: Name of the tar file.
         offset: First byte of the video.
         size: Its bytes.
+        sha256: The first 16 hexadecimal digits of its SHA-256.
     """
 
     shard: str
     offset: int
     size: int
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -106,8 +108,8 @@ def read_index(folder: str | Path) -> dict[str, Place] | None:
             # One string for each shard, not one for each row.
             names: dict[str, str] = {}
             return {
-                path: Place(names.setdefault(shard, shard), int(offset), int(size))
-                for path, shard, offset, size in rows
+                path: Place(names.setdefault(shard, shard), int(offset), int(size), digits)
+                for path, shard, offset, size, digits in rows
             }
     except FileNotFoundError:
         return None
@@ -138,6 +140,11 @@ def write_index(folder: Path, places: Mapping[str, Place]) -> None:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows((name, *place) for name, place in places.items())
+
+
+def version_of(folder: str | Path) -> str:
+    """Return what tells the content of a set of shards from any other."""
+    return hashlib.sha256(Path(folder, INDEX).read_bytes()).hexdigest()[:24]
 
 
 def mirror(url: str, cache: str | Path) -> Path:

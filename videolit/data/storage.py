@@ -83,11 +83,13 @@ class Remote(NamedTuple):
         url: The folder, as ``s3://bucket/folder``.
         cache: Local folder.
         limit: Most bytes in the local folder; 0 = nothing is kept.
+        version: Tells this content of the folder from what lay there before.
     """
 
     url: str
     cache: str
     limit: int
+    version: str = ""
 
     def content(self, name: str, begin: int, size: int) -> RemoteContent:
         """Return a part of an object."""
@@ -106,6 +108,7 @@ class RemoteContent:
 
     def __init__(self, remote: Remote, name: str, begin: int, size: int) -> None:
         self._url = f"{remote.url.rstrip('/')}/{name}"
+        self._key = f"{remote.version}\n{self._url}"
         self._cache = BlockCache(remote.cache, remote.limit) if remote.limit else None
         self._begin, self._end = begin, begin + size
         self._blocks: dict[int, BinaryIO | bytes] = {}
@@ -148,13 +151,14 @@ class RemoteContent:
         missing = []
         for number in numbers:
             if number not in self._blocks:
-                kept = self._cache.open(self._url, number) if self._cache else None
+                # The end of the object is not known, but that of the part is.
+                least = min(BLOCK, self._end - number * BLOCK)
+                kept = self._cache.open(self._key, number, least) if self._cache else None
                 if kept is None:
                     missing.append(number)
                 else:
                     self._blocks[number] = kept
         for run in _runs(missing):
-            # The end of the object is not known, but that of the part is.
             begin, end = run[0] * BLOCK, (run[-1] + 1) * BLOCK
             content = fetch(self._url, begin, end, least=min(end, self._end) - begin)
             for place, number in enumerate(run):
@@ -162,7 +166,7 @@ class RemoteContent:
                 self._blocks[number] = block
                 # Of the object's last block only a part may have come, which is all there is.
                 if self._cache is not None:
-                    self._cache.keep(self._url, number, block)
+                    self._cache.keep(self._key, number, block)
 
     def close(self) -> None:
         """Close the blocks."""
@@ -187,36 +191,40 @@ class BlockCache:
         self.folder = Path(folder)
         self.limit = limit
 
-    def open(self, url: str, number: int) -> BinaryIO | None:
-        """Return a block that is kept, to be read and closed, or None."""
-        path = self._path(url, number)
+    def open(self, key: str, number: int, least: int = 0) -> BinaryIO | None:
+        """Return a block that is kept and has so many bytes, to be read and closed, or None."""
+        path = self._path(key, number)
         try:
             file = path.open("rb", buffering=0)
         except OSError:
+            return None
+        if os.fstat(file.fileno()).st_size < least:
+            file.close()
             return None
         # It was used now.
         with contextlib.suppress(OSError):
             os.utime(path)
         return file
 
-    def keep(self, url: str, number: int, block: bytes) -> None:
+    def keep(self, key: str, number: int, block: bytes) -> None:
         """Keep a block, if there is room for it; a full disk costs speed and nothing else."""
         if len(block) > self.limit:
             return
-        path = self._path(url, number)
+        path = self._path(key, number)
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._counted() as count:
                 used = _number_in(count)
                 if used is None or used + len(block) > self.limit:
                     used = self._make_room(len(block))
-                with atomic_path(path) as part:
-                    part.write_bytes(block)
+                # Counted first: if this is killed in between, the count is too high, not too low.
                 count.seek(0)
                 count.write(b"%020d" % (used + len(block)))
+                with atomic_path(path) as part:
+                    part.write_bytes(block)
 
-    def _path(self, url: str, number: int) -> Path:
-        name = hashlib.sha256(url.encode()).hexdigest()[:24]
+    def _path(self, key: str, number: int) -> Path:
+        name = hashlib.sha256(key.encode()).hexdigest()[:24]
         return self.folder / name[:2] / f"{name}-{number:06d}.block"
 
     @contextlib.contextmanager
