@@ -301,7 +301,8 @@ def judge(decoder: str, path: str, truth: Truth) -> str:
             finally:
                 source.close()
     except Exception as error:
-        return f"{decoder} cannot read this file: {one_line(error)}"
+        why = error.reason if isinstance(error, VideoError) else one_line(error)
+        return f"{decoder} cannot read this file: {why}"
     if wrong:
         return f"{decoder} reads other frames than the file holds, first at frame {min(wrong)}"
     return ""
