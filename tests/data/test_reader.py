@@ -157,8 +157,8 @@ def test_disordered_times_are_not_trusted(name, write_coded, tmp_path, memory, c
         stream = new.add_stream_from_template(old.streams.video[0])
         for number, packet in enumerate(p for p in old.demux(video=0) if p.size):
             packet.stream = stream
-            packet.dts = number
-            packet.pts = times[number] + 2
+            packet.dts = 512 * number  # 1 / 25 s
+            packet.pts = 512 * (times[number] + 2)
             new.mux(packet)
     with VideoReader(tmp_path / name, cache=memory) as video:
         assert not video.index.own_times
