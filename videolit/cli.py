@@ -58,13 +58,14 @@ usage: videolit {verb} --config NAME_OR_FILE [--config ...] [options]
                         the configuration names; only for files that you trust
 
 the options used most
-  --data.root PATH                 folder of class folders, or a list with columns path,label
+  --data.root PATH                 folder of class folders, a list with columns path,label, what
+                                   `videolit prepare` wrote, or s3://... of its shards
   --data.batch_size N              clips of a batch on each device
   --data.num_workers N             processes that load videos
   --data.clip.num_frames N         frames of a clip; also .sampling, .frame_stride, .fps, .size
   --data.test_groups '[a, b]'      leave these groups (people, sources) out for testing
   --model.encoder CLASS            and --model.encoder.init_args.NAME VALUE
-  --model.temporal CLASS           MeanPool, AttentionPool, RNN
+  --model.temporal CLASS           MeanPool, AttentionPool, RNN, TCN, Transformer
   --trainer.max_epochs N           --trainer.accelerator gpu, --trainer.devices N,
   --trainer.precision bf16-mixed   --trainer.strategy ddp, ...: all of Lightning's Trainer
   --print_config                   print the whole configuration instead of running
