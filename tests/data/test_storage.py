@@ -153,6 +153,7 @@ def test_it_is_named_and_split_as_on_the_disk(store):
     assert data.manifest("train").place(0).startswith(f"{URL}/shard-")
 
 
+@pytest.mark.filterwarnings("ignore:cannot read")
 def test_dropped_connections_cost_time_only(store):
     proxy, local = store
     proxy.cuts = 12
@@ -292,15 +293,21 @@ def flaky(monkeypatch):
 
 def test_a_request_is_made_again(flaky):
     flaky(5)
-    assert fetch("s3://b/x", 10, 20) == bytes(range(10, 20))
+    with pytest.warns(
+        UserWarning, match="cannot read s3://b/x: Conn.*dropped; trying again"
+    ) as told:
+        assert fetch("s3://b/x", 10, 20) == bytes(range(10, 20))
+    assert len(told) == 1
 
 
+@pytest.mark.filterwarnings("ignore:cannot read")
 def test_a_store_that_stays_away_is_told(flaky):
     flaky(6)
     with pytest.raises(StorageError, match=r"cannot read s3://b/x: Conn.*dropped \(6 tries\)"):
         fetch("s3://b/x")
 
 
+@pytest.mark.filterwarnings("ignore:cannot read")
 def test_a_short_answer_is_no_answer(flaky):
     flaky(0)
     with pytest.raises(StorageError, match="it ends after 10 bytes, 20 were expected"):

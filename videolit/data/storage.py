@@ -10,6 +10,7 @@ import functools
 import hashlib
 import os
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -277,6 +278,8 @@ def fetch(url: str, begin: int | None = None, end: int | None = None, *, least: 
     said = ""
     for attempt in range(_TRIES):
         if attempt:
+            if attempt == 1:
+                warnings.warn(f"cannot read {url}: {said}; trying again", stacklevel=2)
             time.sleep(_PAUSE * 2 ** (attempt - 1))
         try:
             content: bytes = _file_system(os.getpid(), url.partition("://")[0]).cat_file(
