@@ -10,18 +10,37 @@ from videolit.encoders import pretrained
 from videolit.encoders.base import Motion, VideoEncoder, step_mask
 from videolit.ops.time import hold
 
-# By how much each network shortens time: three strides of 2, or none.
-_TIME_STRIDE = {"r3d_18": 8, "mc3_18": 1, "r2plus1d_18": 8}
+# Frames of a step; 16: the network makes one step of its only length.
+_STRIDE = {
+    "r3d_18": 8,
+    "mc3_18": 1,
+    "r2plus1d_18": 8,
+    "s3d": 8,
+    "swin3d_t": 2,
+    "swin3d_s": 2,
+    "swin3d_b": 2,
+    "mvit_v1_b": 16,
+    "mvit_v2_s": 16,
+}
+# What each kind calls its classifier.
+_CLASSIFIER = {"r": "fc", "mc": "fc", "s3d": "classifier", "swin": "head", "mvit": "head"}
 
 
 class TorchvisionClipEncoder(VideoEncoder):
-    """A 3D residual network of torchvision (Tran et al. 2018), without pooling in time.
+    """A video network of torchvision, without its pooling in time and its classifier.
 
-    16 frames give 2 steps (r3d_18, r2plus1d_18) or 16 (mc3_18). The mean of the steps is what
-    torchvision classifies. Padding is seen as the last real frame, held.
+    - ``"r2plus1d_18"``, ``"r3d_18"``, ``"mc3_18"``: residual networks (Tran et al. 2018); 16 frames
+      give 2, 2 and 16 steps.
+    - ``"s3d"``: separable Inception (Xie et al. 2018); a step for 8 frames.
+    - ``"swin3d_t"``, ``"swin3d_s"``, ``"swin3d_b"``: Video Swin (Liu et al. 2022); a step for 2.
+    - ``"mvit_v1_b"``, ``"mvit_v2_s"``: multiscale transformers (Fan et al. 2021, Li et al. 2022);
+      one step, the class token, of clips of 16 frames and 224 pixels only.
+
+    The mean of the steps is what torchvision classifies (of S3D: for clips of 16 frames). Padding
+    is seen as the last real frame, held.
 
     Args:
-        name: ``"r2plus1d_18"``, ``"r3d_18"`` or ``"mc3_18"``.
+        name: One of those above.
         weights: A member of its weights enum, as ``"KINETICS400_V1"`` or ``"DEFAULT"``; None =
             random weights. They are fetched by :meth:`load_pretrained`.
         motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
@@ -30,34 +49,57 @@ class TorchvisionClipEncoder(VideoEncoder):
         InputError: If model or weights are unknown.
     """
 
-    # Space is halved four times; below 16 pixels nothing of it is left.
-    size = (16, None)
-
     def __init__(
         self, name: str = "r2plus1d_18", weights: str | None = None, motion: Motion = "rgb"
     ) -> None:
-        pretrained.check_name(name, list(_TIME_STRIDE))
+        pretrained.check_name(name, list(_STRIDE))
         moments = pretrained.find_weights(name, weights).transforms()
         network: nn.Module = torchvision.models.get_model(name, weights=None)
-        classifier = network.fc
-        assert isinstance(classifier, nn.Linear)
+        place = next(own for kind, own in _CLASSIFIER.items() if name.startswith(kind))
         super().__init__(
-            classifier.in_features, motion, mean=tuple(moments.mean), std=tuple(moments.std)
+            _inputs(network.get_submodule(place)),
+            motion,
+            mean=tuple(moments.mean),
+            std=tuple(moments.std),
         )
-        network.fc = nn.Identity()
+        setattr(network, place, nn.Identity())
         self.name = name
         self.weights = pretrained.none_or_name(weights)
         self.network = network
+        # Space is halved four times, or five; nothing of it is left below that.
+        self.size = (16, None) if place == "fc" else (32, None)
+        if name.startswith("mvit"):
+            self.num_frames, self.size = (16, 16), (224, 224)
 
     def encode(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode checked clips; see :meth:`VideoEncoder.forward`."""
+        stride = _STRIDE[self.name]
         frames = self.normalise(hold(video, mask), mask)
-        found = frames.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
-        # All but the pooling over time and space and the classifier.
-        for part in ("stem", "layer1", "layer2", "layer3", "layer4"):
-            found = self.network.get_submodule(part)(found)
-        features = found.mean((-2, -1)).transpose(1, 2)
-        return features, step_mask(mask, _TIME_STRIDE[self.name])
+        missing = -frames.shape[1] % stride
+        if missing and self.size[0] == 32:
+            # Whole steps, so that no frame is left out.
+            frames = torch.cat([frames, frames[:, -1:].expand(-1, missing, -1, -1, -1)], 1)
+        clips = frames.transpose(1, 2).contiguous(memory_format=torch.channels_last_3d)
+        return self._features(clips), step_mask(mask, stride)
+
+    def _features(self, clips: Tensor) -> Tensor:
+        """Return what the classifier would see, float ``(B, T', D)``, of ``(B, C, T, H, W)``."""
+        network = self.network
+        if self.name.startswith("mvit"):
+            token: Tensor = network(clips)
+            return token[:, None]
+        if self.name.startswith("swin"):
+            # All but the mean over time and space.
+            found = clips
+            for part in ("patch_embed", "pos_drop", "features", "norm"):
+                found = network.get_submodule(part)(found)
+            return found.mean((-3, -2))
+        residual = ["stem", "layer1", "layer2", "layer3", "layer4"]
+        parts = ["features"] if self.name == "s3d" else residual
+        found = clips
+        for part in parts:
+            found = network.get_submodule(part)(found)
+        return found.mean((-2, -1)).transpose(1, 2)
 
     def fetch_pretrained(self) -> None:
         """Download the weights to torch's cache.
@@ -77,3 +119,9 @@ class TorchvisionClipEncoder(VideoEncoder):
         if self.weights is not None:
             kind = pretrained.find_weights(self.name, self.weights)
             pretrained.load(self.network, self.name, kind)
+
+
+def _inputs(classifier: nn.Module) -> int:
+    """Return the size of the features that a classifier sees."""
+    last = [m for m in classifier.modules() if isinstance(m, nn.Linear | nn.Conv3d)][-1]
+    return last.in_features if isinstance(last, nn.Linear) else last.in_channels
