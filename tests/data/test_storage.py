@@ -264,6 +264,12 @@ def test_two_processes_see_each_sample_once_an_epoch(store, tmp_path):
         assert counted == dict.fromkeys(names, 1)
 
 
+def test_commands_that_need_files_say_so(capsys):
+    for command in (["check", URL], ["prepare", URL, "--out", "y"]):
+        assert cli.main(command) == 2
+        assert f"{URL} is an address: of those only what" in capsys.readouterr().err
+
+
 # The parts by themselves.
 
 

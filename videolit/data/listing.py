@@ -18,7 +18,7 @@ from videolit.data.manifest import SHOWN, Manifest, Names, close_to
 from videolit.data.prepared import SUFFIX, prepared_spec
 from videolit.data.rows import SPLIT_WORDS, file_rows, folder_rows, videos_below
 from videolit.data.shards import align, read_index
-from videolit.data.storage import Remote
+from videolit.data.storage import Remote, is_remote
 from videolit.types import InputError
 
 
@@ -55,6 +55,11 @@ def read_manifest(
     Raises:
         InputError: If the data cannot be read or any row is bad; the message lists the bad rows.
     """
+    if is_remote(root):
+        raise InputError(
+            f"{root} is an address: of those only what `videolit prepare --shards` wrote is read, "
+            "by --data.root of fit, validate, test, predict and bench"
+        )
     place = os.path.abspath(os.path.expanduser(root))  # noqa: PTH100, PTH111 - keeps links
     if class_names is not None and len(set(class_names)) < len(class_names):
         raise InputError(f"class_names names a class twice: {', '.join(class_names)}")
