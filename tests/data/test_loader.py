@@ -3,6 +3,9 @@
 import ctypes
 import os
 import signal
+import subprocess
+import sys
+import time
 
 import lightning.pytorch as pl
 import numpy as np
@@ -237,3 +240,42 @@ def test_in_the_main_process_nothing_is_limited(tiny_set, monkeypatch):
     data = module(tiny_set, time_limit=0.001)
     data.setup("fit")
     assert isinstance(data.dataset("train")[0]["video"], np.ndarray)
+
+
+HANG = """
+import ctypes, os, sys
+from videolit import ActionDataModule, ClipSpec
+from videolit.data.reader import VideoReader
+
+def hang(self, indices):
+    print(os.getpid(), flush=True)
+    ctypes.CDLL(None).poll(None, 0, 60_000)
+
+VideoReader.read = hang
+data = ActionDataModule(sys.argv[1], clip=ClipSpec(num_frames=4, size=24, resize=32), num_workers=2)
+data.setup("fit")
+next(iter(data.train_dataloader()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_no_loading_process_survives_the_main_one(how, tiny_set):
+    main = subprocess.Popen([sys.executable, "-c", HANG, str(tiny_set)], stdout=subprocess.PIPE)
+    workers = [int(main.stdout.readline()) for _ in range(2)]
+    main.send_signal(how)
+    main.wait()
+    end = time.monotonic() + 10
+    alive = workers
+    while alive and time.monotonic() < end:
+        time.sleep(0.05)
+        alive = [pid for pid in workers if os.path.exists(f"/proc/{pid}") and "Z" != state(pid)]
+    assert not alive
+
+
+def state(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2][0]
+    except OSError:
+        return "Z"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -11,8 +12,9 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
+from videolit.data.child import die_with
 from videolit.data.clips import ClipDataset, Sample, collate
 from videolit.data.index import IndexCache, cache_folder
 from videolit.data.listing import list_videos, read_manifest
@@ -419,3 +421,7 @@ def _data_name(root: str | None) -> str:
 def start_worker(worker: int) -> None:
     """Keep a worker to one thread: parallelism comes from the number of workers."""
     cv2.setNumThreads(0)
+    info = get_worker_info()
+    if info is not None and isinstance(info.dataset, ClipDataset) and info.dataset.watch.tied:
+        # torch's own processes look for their parent only between two samples.
+        die_with(os.getppid())

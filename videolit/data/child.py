@@ -175,7 +175,7 @@ def serve(handle: Callable[[dict[str, Any], Answer], None]) -> None:
         handle: Gets a request and a function that answers it.
     """
     parent = int(sys.argv[1])
-    _die_with(parent)
+    die_with(parent)
     # The pipe is kept for answers; what decoders print goes nowhere.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -208,7 +208,11 @@ def limit_memory(soft: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
+    """Have the system end this process with its parent, whatever it is doing then.
+
+    Linux does so at the end of the parent's thread that started it.
+    """
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

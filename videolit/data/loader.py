@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,6 +41,8 @@ class Watch:
 
     def __init__(self, limit: float = 0.0) -> None:
         self.limit = limit
+        # The thread that starts the loading processes lives as long as the main process.
+        self.tied = False
         # Process id and row of each worker. Shared: the main process reads what workers write.
         self._table = torch.full((_MOST_WORKERS, 2), -1, dtype=torch.int64)
         self._table.share_memory_()  # type: ignore[no-untyped-call]
@@ -94,6 +97,8 @@ class ClipLoader(DataLoader[Any]):
                 # Lightning tells the sampler too, but not always right when a run is resumed.
                 self.sampler.set_epoch(self.trainer.current_epoch)
             self.sampler.skip = self._handed_out * (self.batch_size or 1)
+        watch: Watch = self.dataset.watch  # type: ignore[attr-defined] # of a ClipDataset
+        watch.tied = threading.current_thread() is threading.main_thread()
         batches = super().__iter__()
         # They tell how they ended when torch's error does not.
         self._workers = getattr(batches, "_workers", ())
