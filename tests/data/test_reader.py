@@ -9,10 +9,11 @@ import av
 import numpy as np
 import pytest
 
+from videolit.data import decoders, verify
 from videolit.data import reader as reader_module
-from videolit.data import verify
+from videolit.data.decoders import InOrderFrames
 from videolit.data.index import IndexCache, installed_version
-from videolit.data.reader import InOrderFrames, VideoReader
+from videolit.data.reader import VideoReader
 from videolit.data.verify import verified_index
 from videolit.types import InputError, VideoError
 
@@ -361,7 +362,7 @@ def test_auto_falls_back_when_the_fast_decoder_fails(coded_mp4, memory, codes, m
 
     verified_index(coded_mp4, "auto", memory)
     monkeypatch.setattr(reader_module, "choose_decoder", lambda index: "decord")
-    monkeypatch.setattr(reader_module, "_DecordFrames", Broken)
+    monkeypatch.setattr(decoders, "_DecordFrames", Broken)
     with VideoReader(coded_mp4, cache=memory) as video:
         assert video.decoder == "decord"
         assert codes(video.read([44, 40])) == [44, 40]
@@ -373,7 +374,7 @@ def test_an_explicit_decoder_does_not_fall_back(coded_mp4, memory, monkeypatch):
     def fail(self, indices):
         raise OSError("gone")
 
-    monkeypatch.setattr(reader_module._DecordFrames, "read", fail)
+    monkeypatch.setattr(decoders._DecordFrames, "read", fail)
     with VideoReader(coded_mp4, "decord", cache=memory) as video:
         with pytest.raises(VideoError, match=r"coded\.mp4: decord failed: gone"):
             video.read([44])

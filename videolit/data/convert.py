@@ -28,10 +28,10 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from videolit.data.child import Answer, limit_memory, memory_limit, serve
+from videolit.data.decoders import one_line, quarter_turns
 from videolit.data.examine import examine
 from videolit.data.index import VideoIndex
 from videolit.data.prepared import PreparedSpec
-from videolit.data.reader import one_line, quarter_turns
 from videolit.data.sniff import DEMUXERS, sniff
 from videolit.ops.files import atomic_path
 from videolit.types import VideoError

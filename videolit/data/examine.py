@@ -18,8 +18,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from videolit.data.decoders import FrameSource, InOrderFrames, one_line, open_frames, quarter_turns
 from videolit.data.index import VideoIndex
-from videolit.data.reader import FrameSource, InOrderFrames, one_line, open_frames, quarter_turns
 from videolit.data.sniff import Layout, read_layout
 from videolit.types import VideoError
 

@@ -52,7 +52,7 @@ def main() -> None:
     import av
     from av.video.reformatter import VideoReformatter
 
-    from videolit.data.reader import InOrderFrames, one_line, quarter_turns
+    from videolit.data.decoders import InOrderFrames, one_line, quarter_turns
 
     memory_bytes = memory_limit()
     reformatter = VideoReformatter()
