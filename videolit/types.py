@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict, get_args
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,6 +89,7 @@ class VideoBatch(TypedDict):
 
 Sampling = Literal["uniform", "dense", "whole"]
 Short = Literal["loop", "hold", "mask"]
+Focus = Literal["frame", "motion"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,8 @@ class ClipSpec:
         fps: Step between frames in time: ``1 / fps`` seconds; replaces ``frame_stride``.
         short: What fills a clip when the video has too few frames: ``"loop"`` starts over,
             ``"hold"`` repeats the last frame, ``"mask"`` holds it and marks it as padding.
+        focus: ``"frame"``, or ``"motion"``: the square around what moves in the clip takes the
+            place of the frame. Made for cameras at rest, where people act near and far.
         size: Height and width of the clip, in pixels.
         resize: Short side of the frame before the crop, in pixels; at least ``size``.
         stretch: Squash the whole frame to a square of side ``resize`` before the crop, instead of
@@ -121,6 +124,7 @@ class ClipSpec:
     frame_stride: int = 1
     fps: float | None = None
     short: Short = "loop"
+    focus: Focus = "frame"
     size: int = 112
     resize: int = 112
     stretch: bool = False
@@ -144,6 +148,10 @@ class ClipSpec:
                 f"resize ({self.resize}) must be at least size ({self.size}): the crop is cut out "
                 "of the resized frame"
             )
+        if self.focus not in get_args(Focus):
+            raise InputError(f"focus must be 'frame' or 'motion', got {self.focus!r}")
+        if self.focus == "motion" and self.num_frames < 2:
+            raise InputError("focus 'motion' needs clips of at least 2 frames, got num_frames 1")
         if self.num_crops not in (1, 3):
             raise InputError(f"num_crops must be 1 or 3, got {self.num_crops}")
         if self.stretch and self.num_crops != 1:
@@ -188,8 +196,10 @@ class ClipSpec:
             "whole": f"the whole video{step}, at most {count}",
         }[self.sampling]
         views, crops = _plural(self.num_views, "view"), _plural(self.num_crops, "crop")
-        return f"{frames}, {views} × {crops}, {self.size} px of {self.resize}" + (
-            " stretched" if self.stretch else ""
+        return (
+            f"{frames}, {views} × {crops}, {self.size} px of {self.resize}"
+            + (" stretched" if self.stretch else "")
+            + (" around the motion" if self.focus == "motion" else "")
         )
 
 
@@ -203,8 +213,14 @@ class ClassSource(Protocol):
     Attributes:
         class_names: Names of the classes, in label order.
         class_counts: Training samples of each class.
+        multi_label: Whether a sample can have several labels, or none.
         clip_spec: The preprocessing of test and use.
     """
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a sample can have several labels, or none."""
+        ...
 
     @property
     def class_names(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ from videolit.encoders import (
     SmallFrameEncoder,
     TorchvisionClipEncoder,
 )
-from videolit.ops.mixing import mixup
+from videolit.ops.mixing import mixup, multi_hot
 from videolit.tasks.base import VideoTask
 from videolit.temporal import RNN, AttentionPool, MeanPool
 from videolit.types import InputError
@@ -167,7 +167,8 @@ def test_views_are_averaged_and_chunks_change_nothing():
 
 def test_mixup_blends_clips_and_labels():
     video = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1, 1).expand(2, 2, 3, 4, 4)
-    mixed, target = mixup(video, torch.tensor([0, 2]), 3, 0.75, torch.tensor([1, 0]))
+    shares = multi_hot(torch.tensor([0, 2]), 3)
+    mixed, target = mixup(video, shares, 0.75, torch.tensor([1, 0]))
     torch.testing.assert_close(mixed[:, 0, 0, 0, 0], torch.tensor([0.25, 0.75]))
     torch.testing.assert_close(target, torch.tensor([[0.75, 0, 0.25], [0.25, 0, 0.75]]))
 

@@ -1,4 +1,4 @@
-"""The DataModule of action recognition: a user's own videos, one label each."""
+"""The DataModule of action recognition: a user's own videos, one label each, or several."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from videolit.data.loader import ClipLoader, Watch
 from videolit.data.manifest import Manifest
 from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
-from videolit.data.sampler import ClipSampler
+from videolit.data.sampler import ClipSampler, class_weights
 from videolit.data.shards import mirror, version_of
 from videolit.data.split import Splits, split_manifest
 from videolit.data.storage import Remote, is_remote
@@ -42,13 +42,15 @@ class ActionDataModule(pl.LightningDataModule):
         root/<class>/*.mp4                       split by val_fraction and test_fraction, seeded
         root/{train,val,test}/<class>/*.mp4      as given; a missing val is split off train
         root.csv or .jsonl                       columns path,label[,start,end,split,group]
+        root.csv or .jsonl                       likewise with labels: a;b;c for several, or none
         root/ of ``videolit prepare``            the data that it was made of, read much faster
         s3://bucket/root                         a set of ``videolit prepare --shards``
 
     Args:
         root: The folder or the list. May be left out when only ``predict_paths`` are predicted.
         layout: Name of a published data set, if ``root`` is one as its authors distribute it:
-            ``ucf101``, ``hmdb51``, ``kinetics`` or ``something`` (Something-Something V2).
+            ``ucf101``, ``hmdb51``, ``kinetics``, ``something`` (Something-Something V2) or
+            ``charades`` (several labels a video).
         fold: Which of its official splits, from 1.
         clip: Frames and geometry; see :class:`~videolit.types.ClipSpec`. Training draws frames and
             crops at random, validation uses one view, test and predict all views and crops.
@@ -59,6 +61,9 @@ class ActionDataModule(pl.LightningDataModule):
         clips_per_video: Clips that are cut from a video each time training opens it (repeated
             augmentation, Hoffer et al. 2020): loading gets cheaper, an epoch gets so many times
             longer, and a batch holds ``batch_size / clips_per_video`` videos.
+        class_balance: How evenly training draws the classes, in [0, 1]: 0 = each sample once an
+            epoch, 1 = each class as often as any other, by repeating samples of small classes and
+            leaving out some of large ones; an epoch keeps its length.
         eval_batch_size: Videos of an evaluation batch, per process; None = ``batch_size``.
         num_workers: Loading processes per training process; None = its share of the cores, at most
             8, and half of that where the model is computed on the same cores.
@@ -95,6 +100,7 @@ class ActionDataModule(pl.LightningDataModule):
         mirror_pairs: dict[str, str] | None = None,
         batch_size: int = 8,
         clips_per_video: int = 1,
+        class_balance: float = 0.0,
         eval_batch_size: int | None = None,
         num_workers: int | None = None,
         decoder: Decoder = "auto",
@@ -130,8 +136,12 @@ class ActionDataModule(pl.LightningDataModule):
                 f"batch_size counts clips: it must be a multiple of clips_per_video "
                 f"({clips_per_video}), got {batch_size}"
             )
-        if not 0 <= max_bad_fraction <= 1:
-            raise InputError(f"max_bad_fraction must lie in [0, 1], got {max_bad_fraction}")
+        for name, share in (
+            ("max_bad_fraction", max_bad_fraction),
+            ("class_balance", class_balance),
+        ):
+            if not 0 <= share <= 1:
+                raise InputError(f"{name} must lie in [0, 1], got {share}")
         self.root = root
         self.layout = layout
         self.fold = fold
@@ -140,6 +150,7 @@ class ActionDataModule(pl.LightningDataModule):
         self.mirror_pairs = mirror_pairs
         self.batch_size = batch_size
         self.clips_per_video = clips_per_video
+        self.class_balance = class_balance
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
         self.decoder: Decoder = decoder
@@ -175,6 +186,11 @@ class ActionDataModule(pl.LightningDataModule):
     def class_counts(self) -> Sequence[int]:
         """Training samples of each class."""
         return self._splits.train.class_counts().tolist() if self._splits is not None else ()
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a sample can have several labels, or none; known after :meth:`setup`."""
+        return self._splits is not None and self._splits.train.sets is not None
 
     @property
     def clip_spec(self) -> ClipSpec:
@@ -375,8 +391,12 @@ class ActionDataModule(pl.LightningDataModule):
         dataset = self.dataset(split)
         trainer = self.trainer
         training = split == "train"
+        weights = None
+        if training and self.class_balance:
+            weights = class_weights(dataset.manifest.labels, self.class_balance)
         sampler = ClipSampler(
             len(dataset),
+            weights=weights,
             num_replicas=trainer.world_size if trainer is not None else 1,
             rank=trainer.global_rank if trainer is not None else 0,
             shuffle=training,

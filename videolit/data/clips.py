@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from videolit.data.focus import focus
 from videolit.data.index import IndexCache
 from videolit.data.loader import Watch
 from videolit.data.manifest import Manifest
@@ -26,12 +27,16 @@ from videolit.types import ClipSpec, InputError, Unread, VideoBatch, VideoError
 _MOST_SUBSTITUTES = 10
 
 
+# A class; -1 = unknown; or float32 (K,), 1 where a class is shown.
+Label = int | NDArray[np.float32]
+
+
 class Sample(TypedDict):
     """One sample: the batch's entries without their first dimension."""
 
     video: NDArray[np.uint8]
     mask: NDArray[np.bool_]
-    label: NotRequired[int]
+    label: NotRequired[Label]
     index: int
     counts: bool
     video_id: str
@@ -114,21 +119,20 @@ class ClipDataset(Dataset[Sample]):
 
     def _made(self, key: SampleKey, clips: int) -> list[Sample]:
         """Make the clips of a key, or as many that say why they cannot be made."""
-        label = int(self.manifest.labels[key.index])
         name = self.manifest.video_id(key.index)
         error = ""
         unread: list[Unread] = []
         self.watch.note(key.index)
         try:
             if self.transform is None:
-                made = [(*self._views(key.index), label)]
+                made = [(*self._views(key.index), self._label(key.index))]
             else:
-                made = self._augmented(key, label, clips)
+                made = self._augmented(key, clips)
         except (VideoError, InputError) as problem:
             error = problem.reason if isinstance(problem, VideoError) else str(problem)
             decoder = "prepared" if self.manifest.suffix else self.decoder
             unread = [{"path": name, "reason": error, "decoder": decoder}]
-            made = [(*self._blank(), label)] * clips
+            made = [(*self._blank(), self._label(key.index))] * clips
         samples: list[Sample] = []
         for video, mask, shown in made:
             sample: Sample = {
@@ -140,7 +144,7 @@ class ClipDataset(Dataset[Sample]):
                 "error": error,
                 "unread": [] if samples else unread,
             }
-            if shown >= 0:
+            if not isinstance(shown, int) or shown >= 0:
                 sample["label"] = shown
             samples.append(sample)
         return samples
@@ -152,14 +156,30 @@ class ClipDataset(Dataset[Sample]):
         others = alike[alike != key.index]
         return [int(i) for i in generator.permutation(others)[:_MOST_SUBSTITUTES]]
 
+    def _codes(self, index: int) -> NDArray[np.int64]:
+        """Return the classes of a sample."""
+        if self.manifest.sets is not None:
+            return self.manifest.sets[index]
+        label = self.manifest.labels[index : index + 1]
+        return label[label >= 0]
+
+    def _label(self, index: int, *, mirrored: bool = False) -> Label:
+        """Return the label of a sample, or of its mirror image."""
+        codes = self._codes(index)
+        if mirrored and self.mirrored is not None:
+            codes = self.mirrored[codes]
+        if self.manifest.sets is None:
+            return int(codes[0]) if len(codes) else -1
+        label = np.zeros(len(self.manifest.class_names), np.float32)
+        label[codes] = 1
+        return label
+
     def _augmented(
-        self, key: SampleKey, label: int, clips: int
-    ) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]:
+        self, key: SampleKey, clips: int
+    ) -> list[tuple[NDArray[np.uint8], NDArray[np.bool_], Label]]:
         """Return random clips ``(T, H, W, 3)``, their masks and their labels."""
         assert self.transform is not None
         spec, size = self.spec, self.spec.size
-        # -1: the mirror image would show a class that does not exist.
-        partner = label if self.mirrored is None or label < 0 else int(self.mirrored[label])
         generators = [
             np.random.Generator(np.random.PCG64([self.seed, key.epoch, key.index, *more]))
             for more in ([], *([2, n] for n in range(1, clips)))
@@ -167,22 +187,31 @@ class ClipDataset(Dataset[Sample]):
         with self._open(key.index) as reader:
             part = self._part(key.index, reader)
             times = reader.timestamps[part]
-            choices = [choose_frames(times, spec, generator=g) for g in generators]
-            aspect = 1.0 if spec.stretch else reader.width / reader.height
+            choices = [self.transform.choose(times, spec, g) for g in generators]
+            # -1: the mirror image would show a class that does not exist.
+            codes = self._codes(key.index)
+            may_mirror = self.mirrored is None or bool((self.mirrored[codes] >= 0).all())
+            if spec.focus == "motion":
+                with self.watch.limited():
+                    taken = [focus(frames) for frames in _read(reader, choices, part, 1.0)]
+                aspects = [frames[0].shape[1] / frames[0].shape[0] for frames in taken]
+            else:
+                aspects = [reader.width / reader.height] * clips
             cuts = [
-                self.transform.draw(aspect, g, may_mirror=partner >= 0 or label < 0)
-                for g in generators
+                self.transform.draw(1.0 if spec.stretch else a, g, may_mirror=may_mirror)
+                for a, g in zip(aspects, generators, strict=True)
             ]
-            # What the smallest of the crops has for each pixel of the clip.
-            height = reader.height * min(cut.bottom - cut.top for cut in cuts)
-            width = reader.width * min(cut.right - cut.left for cut in cuts)
-            with self.watch.limited():
-                taken = _read(reader, choices, part, min(height, width) / size)
+            if spec.focus == "frame":
+                # What the smallest of the crops has for each pixel of the clip.
+                height = reader.height * min(cut.bottom - cut.top for cut in cuts)
+                width = reader.width * min(cut.right - cut.left for cut in cuts)
+                with self.watch.limited():
+                    taken = _read(reader, choices, part, min(height, width) / size)
         return [
             (
                 self.transform.apply(frames, size, cut, generator),
                 choice.real,
-                partner if cut.mirrored else label,
+                self._label(key.index, mirrored=cut.mirrored),
             )
             for frames, choice, cut, generator in zip(taken, choices, cuts, generators, strict=True)
         ]
@@ -198,8 +227,12 @@ class ClipDataset(Dataset[Sample]):
             ]
             height, width = eval_size(reader.height, reader.width, spec)
             ratio = min(reader.height / height, reader.width / width)
+            if spec.focus == "motion":
+                ratio = 1.0
             with self.watch.limited():
                 clips = _read(reader, choices, part, ratio)
+            if spec.focus == "motion":
+                clips = [focus(clip) for clip in clips]
         crops = np.concatenate([eval_crops(clip, spec) for clip in clips])
         masks = np.repeat(np.stack([choice.real for choice in choices]), spec.num_crops, axis=0)
         return (crops[0], masks[0]) if len(crops) == 1 else (crops, masks)
@@ -306,7 +339,7 @@ def collate(samples: Sequence[Sample]) -> VideoBatch:
         "error": [sample["error"] for sample in samples],
         "unread": [file for sample in samples for file in sample["unread"]],
     }
-    labels: list[int] = [sample["label"] for sample in samples if "label" in sample]
+    labels = [sample["label"] for sample in samples if "label" in sample]
     if len(labels) == len(samples):
-        batch["label"] = torch.tensor(labels)
+        batch["label"] = torch.from_numpy(np.stack(labels))
     return batch

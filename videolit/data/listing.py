@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from videolit.data.layouts import layout_rows
-from videolit.data.manifest import SHOWN, Manifest, Names, close_to
+from videolit.data.layouts import MULTI_LABEL, layout_rows
+from videolit.data.manifest import SEPARATOR, SHOWN, LabelSets, Manifest, Names, close_to, rarest
 from videolit.data.prepared import SUFFIX, prepared_spec
-from videolit.data.rows import SPLIT_WORDS, file_rows, folder_rows, videos_below
+from videolit.data.rows import SPLIT_WORDS, file_rows, folder_rows, has_label_sets, videos_below
 from videolit.data.shards import align, read_index
 from videolit.data.storage import Remote, is_remote
 from videolit.types import InputError
@@ -40,6 +40,8 @@ def read_manifest(
             below: ``<class>/…`` or ``{train,val,test}/<class>/…``. Files have a header
             (JSONL: keys) with ``path`` relative to the file's folder, ``label``, and optionally
             ``start`` and ``end`` in seconds, ``split`` and ``group``; further columns are ignored.
+            ``labels`` in the place of ``label`` holds several names with ``;`` between them, or
+            none (JSONL: also a list).
             A folder that ``videolit prepare`` wrote is read as the data that it was made of.
         class_names: The classes in label order; any other label is an error. By default the
             labels in sorted order.
@@ -82,6 +84,7 @@ def read_manifest(
         raise InputError(f"no data at {place!r}: expected a folder, a .csv or a .jsonl file")
     from_folder = Path(place).is_dir()
     home = str(Path(place).parent)
+    several = layout in MULTI_LABEL if from_folder else has_label_sets(place)
     table = _Table(
         place if from_folder else str(Path(place).parent),
         allow_outside_root=allow_outside_root,
@@ -89,15 +92,16 @@ def read_manifest(
         group_pattern=group_pattern,
         suffix=suffix,
         known=places or (),
+        several=several,
     )
     if not from_folder:
-        rows = file_rows(place, ("path", "label"))
+        rows = file_rows(place, ("path", "labels" if several else "label"))
     else:
         rows = folder_rows(place) if layout is None else layout_rows(layout, place, fold)
     for where, cells in rows:
         table.add(where, cells)
     table.refuse(place)
-    if not table.labels:
+    if not table.ends:
         raise InputError(f"{place!r} has no rows after its header")
     manifest = table.manifest()
     if places is None:
@@ -222,9 +226,11 @@ class _Table:
         predicting: bool = False,
         suffix: str = "",
         known: Iterable[str] = (),
+        several: bool = False,
     ) -> None:
         self.root = root
         self.suffix = suffix
+        self.several = several
         self.files = _Files(root, allow_outside_root, suffix, known)
         self.fixed = class_names is not None
         self.classes = {name: code for code, name in enumerate(class_names or ())}
@@ -232,6 +238,8 @@ class _Table:
         self.predicting = predicting
         self.block = bytearray()
         self.ends, self.labels, self.groups = array("q"), array("q"), array("q")
+        # With several labels a row: where each row's end in `labels`.
+        self.label_ends = array("q")
         self.starts, self.stops, self.splits = array("d"), array("d"), array("b")
         self.group_codes: dict[str, int] = {}
         self.seen: dict[str, str] = {}
@@ -263,14 +271,12 @@ class _Table:
             if self.predicting:
                 return
             bad.append(f"{path!r} is a duplicate of {self.seen[key]}")
-        if self.predicting:
-            code = -1
-        else:
-            label = label.strip()
-            code = self.classes.get(label, -2)
-            if code < 0:
-                bad += self._new_class(label)
-                code = self.classes.get(label, -2)
+        codes = [-1]
+        if not self.predicting:
+            names = [label]
+            if self.several:
+                names = [name for name in label.split(SEPARATOR) if name.strip()]
+            codes = [self._code(name.strip(), bad) for name in names]
             if split == -2:
                 bad.append(f"split {split_text!r} is none of train, val, test")
         group = self._group(stored, group, bad) if path.strip() else ""
@@ -284,13 +290,21 @@ class _Table:
         self.seen[key] = where
         self.block += packed
         self.ends.append(len(self.block))
-        self.labels.append(code)
+        self.labels.extend(dict.fromkeys(codes))
+        self.label_ends.append(len(self.labels))
         self.starts.append(start)
         self.stops.append(end)
         self.splits.append(max(split, -1))
         self.groups.append(
             self.group_codes.setdefault(group, len(self.group_codes)) if group else -1
         )
+
+    def _code(self, label: str, bad: list[str]) -> int:
+        code = self.classes.get(label, -2)
+        if code < 0:
+            bad += self._new_class(label)
+            code = self.classes.get(label, -2)
+        return code
 
     def _new_class(self, label: str) -> list[str]:
         """Take a label that was not met before, or say why not."""
@@ -335,10 +349,16 @@ class _Table:
         order = {name: code for code, name in enumerate(names)}
         groups = [name.encode("utf-8", "surrogateescape") for name in self.group_codes]
         recode = np.array([*(order[name] for name in self.classes), -1], np.int64)
+        labels = recode[np.array(self.labels, np.int64)]
+        sets = None
+        if self.several:
+            ends = np.array(self.label_ends, np.int64)
+            sets = LabelSets(labels, np.concatenate([np.zeros(1, np.int64), ends])[:-1], ends)
+            labels = rarest(sets, len(names))
         return Manifest(
             root=self.root,
             paths=Names.pack(bytes(self.block), self.ends),
-            labels=recode[np.array(self.labels, np.int64)],
+            labels=labels,
             class_names=tuple(names),
             start=np.array(self.starts, np.float64),
             end=np.array(self.stops, np.float64),
@@ -346,6 +366,7 @@ class _Table:
             group_names=Names.pack(b"".join(groups), np.cumsum([len(g) for g in groups])),
             splits=np.array(self.splits, np.int8),
             suffix=self.suffix,
+            sets=sets,
         )
 
 

@@ -55,6 +55,40 @@ class Names:
         return self.block[self.begin[index] : self.end[index]]
 
 
+# What separates the names of several labels in one cell.
+SEPARATOR = ";"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelSets:
+    """Several labels of each sample, or none; a selection shares the codes.
+
+    Attributes:
+        codes: int64, all labels, those of a sample in a row.
+        begin: int64 ``(N,)``, where each sample's labels begin.
+        end: int64 ``(N,)``, where they end.
+    """
+
+    codes: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def __getitem__(self, index: int) -> NDArray[np.int64]:
+        return self.codes[self.begin[index] : self.end[index]]
+
+    def select(self, rows: NDArray[np.int64 | np.bool_]) -> LabelSets:
+        """Return the labels of some samples."""
+        return LabelSets(self.codes, self.begin[rows], self.end[rows])
+
+    def counts(self, num_classes: int) -> NDArray[np.int64]:
+        """Return int64 ``(K,)``, the samples that have each label."""
+        lengths = self.end - self.begin
+        # Where each label of each sample lies: without a loop over a million samples.
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        places = np.repeat(self.begin, lengths) + within
+        return np.bincount(self.codes[places], minlength=num_classes).astype(np.int64)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Manifest:
     """The samples of a data set, one row each.
@@ -62,7 +96,8 @@ class Manifest:
     Attributes:
         root: Absolute folder that the paths are relative to.
         paths: ``(N,)`` paths with ``/``: relative below ``root``, absolute outside of it.
-        labels: int64 ``(N,)``, positions in ``class_names``; -1 = no label.
+        labels: int64 ``(N,)``, positions in ``class_names``; -1 = no label. With ``sets`` the
+            rarest label of each sample, which stands for it where samples are divided.
         class_names: The ``K`` classes, in label order.
         start: float64 ``(N,)``, seconds; nan = from the file's beginning.
         end: float64 ``(N,)``, seconds; nan = to the file's end.
@@ -72,6 +107,7 @@ class Manifest:
         suffix: What the files' names have beyond their paths: the paths of a prepared set are
             those of its source, so that samples keep their names, groups and splits.
         shards: Where the videos lie in tar files; None = each is a file of its own.
+        sets: The labels of each sample, where it can have several; None = one each.
     """
 
     root: str
@@ -85,6 +121,7 @@ class Manifest:
     splits: NDArray[np.int8]
     suffix: str = ""
     shards: Shards | None = None
+    sets: LabelSets | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -104,7 +141,9 @@ class Manifest:
         return f"{self.shards.place(index)} ({self.video_id(index)})"
 
     def label_name(self, index: int) -> str:
-        """Return the class, ``""`` without one."""
+        """Return the class, ``""`` without one, or several with ``;`` between them."""
+        if self.sets is not None:
+            return SEPARATOR.join(self.class_names[code] for code in self.sets[index].tolist())
         label = self.labels[index]
         return self.class_names[label] if label >= 0 else ""
 
@@ -115,6 +154,8 @@ class Manifest:
 
     def class_counts(self) -> NDArray[np.int64]:
         """Return int64 ``(K,)``, the rows of each class."""
+        if self.sets is not None:
+            return self.sets.counts(len(self.class_names))
         labelled = self.labels[self.labels >= 0]
         return np.bincount(labelled, minlength=len(self.class_names)).astype(np.int64)
 
@@ -136,6 +177,7 @@ class Manifest:
             self,
             paths=Names(self.paths.block, self.paths.begin[chosen], self.paths.end[chosen]),
             shards=None if self.shards is None else self.shards.select(chosen),
+            sets=None if self.sets is None else self.sets.select(chosen),
             **{name: getattr(self, name)[chosen] for name in columns},
         )
 
@@ -156,13 +198,34 @@ class Manifest:
         They depend on path below the root, label name, start and end of each row; neither on the
         order of the rows nor on where the root lies.
         """
-        labels = [*(name.encode("utf-8", "surrogateescape") for name in self.class_names), b""]
         times = zip(self.start.tolist(), self.end.tolist(), strict=True)
         rows = sorted(
-            b"%b\0%b\0%b" % (self.paths.raw(i), labels[label], repr(time).encode())
-            for i, (label, time) in enumerate(zip(self.labels.tolist(), times, strict=True))
+            b"%b\0%b\0%b"
+            % (
+                self.paths.raw(i),
+                self.label_name(i).encode("utf-8", "surrogateescape"),
+                repr(time).encode(),
+            )
+            for i, time in enumerate(times)
         )
         return hashlib.sha256(b"\0\n".join(rows)).hexdigest()[:16]
+
+
+def rarest(sets: LabelSets, num_classes: int) -> NDArray[np.int64]:
+    """Return the rarest label of each sample, int64 ``(N,)``, -1 where it has none."""
+    counts = sets.counts(num_classes)
+    order = np.lexsort((np.arange(num_classes), counts))
+    rank = np.empty(num_classes + 1, np.int64)
+    rank[order] = np.arange(num_classes)
+    # One more code, behind all ranks, for samples without a label.
+    rank[num_classes] = num_classes
+    lengths = sets.end - sets.begin
+    codes = np.append(sets.codes, num_classes)
+    found = np.full(len(lengths), num_classes, np.int64)
+    for place in range(int(lengths.max(initial=0))):
+        here = codes[np.where(place < lengths, sets.begin + place, len(codes) - 1)]
+        found = np.where(rank[here] < rank[found], here, found)
+    return np.where(found == num_classes, -1, found)
 
 
 def close_to(name: str, known: Sequence[str]) -> str:

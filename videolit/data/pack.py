@@ -209,6 +209,9 @@ def _facts(
     samples = []
     for row in rows:
         sample: dict[str, Any] = {"label": manifest.label_name(row)}
+        if manifest.sets is not None:
+            codes = manifest.sets[row].tolist()
+            sample = {"labels": [manifest.class_names[code] for code in codes]}
         for key, time in (("start", manifest.start[row]), ("end", manifest.end[row])):
             if not np.isnan(time):
                 sample[key] = float(time)
@@ -218,7 +221,7 @@ def _facts(
             sample["group"] = manifest.group(row)
         samples.append(sample)
     facts: dict[str, Any] = {"path": prepared_id(name), "samples": samples}
-    if len({sample["label"] for sample in samples}) == 1:
+    if manifest.sets is None and len({sample["label"] for sample in samples}) == 1:
         facts["label"] = samples[0]["label"]
         facts["class"] = classes[facts["label"]]
     return facts

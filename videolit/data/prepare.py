@@ -273,7 +273,8 @@ def _list(manifest: Manifest, folder: Path) -> None:
         part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        several = manifest.sets is not None
+        writer.writerow("labels" if several and c == "label" else c for c in COLUMNS)
         for row in range(len(manifest)):
             times = (float(manifest.start[row]), float(manifest.end[row]))
             split = int(manifest.splits[row])

@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
-from videolit.data.manifest import SHOWN
+from videolit.data.manifest import SEPARATOR, SHOWN
 from videolit.types import InputError
 
 COLUMNS = ("path", "label", "start", "end", "split", "group")
@@ -95,10 +95,33 @@ def videos_below(folder: str, above: frozenset[str] = frozenset()) -> list[str]:
     return videos
 
 
+def has_label_sets(source: str) -> bool:
+    """Tell whether a CSV or JSONL file has a column ``labels`` in the place of ``label``."""
+    try:
+        with Path(source).open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+            if Path(source).suffix.lower() == ".csv":
+                names = {name.strip().lower() for name in next(csv.reader(lines), [])}
+            else:
+                first = json.loads(next((line for line in lines if line.strip()), "{}"))
+                names = set(first) if isinstance(first, dict) else set()
+    except (OSError, ValueError, csv.Error, RecursionError):
+        # Told with its reason when the rows are read.
+        return False
+    if {"label", "labels"} <= names:
+        raise InputError(
+            f"{source!r} has label and labels: keep label (one class) or labels (several classes "
+            "with ; between them)"
+        )
+    return "labels" in names
+
+
 def file_rows(
     source: str, required: tuple[str, ...]
 ) -> Iterator[tuple[str, tuple[str, ...] | str]]:
-    """Yield (line, cells as in ``COLUMNS``) of a CSV or JSONL file, or (line, why it is none)."""
+    """Yield (line, cells as in ``COLUMNS``) of a CSV or JSONL file, or (line, why it is none).
+
+    If ``labels`` is required, its cells take the place of ``label``: names with ``;`` between them.
+    """
     read = {".csv": _csv_rows, ".jsonl": _jsonl_rows}.get(Path(source).suffix.lower())
     if read is None:
         raise InputError(f"cannot read {source!r} as a manifest: expected a folder, .csv or .jsonl")
@@ -136,7 +159,8 @@ def _csv_rows(
     if twice:
         raise InputError(f"{source!r} has the columns {twice} twice")
     # An empty cell is appended to each row: the value of the columns that the file lacks.
-    pick = itemgetter(*(names.index(c) if c in names else len(names) for c in COLUMNS))
+    wanted = _wanted(required)
+    pick = itemgetter(*(names.index(c) if c in names else len(names) for c in wanted))
     width, line = len(names), reader.line_num + 1
     while True:
         try:
@@ -169,10 +193,22 @@ def _jsonl_rows(
         if not isinstance(row, dict):
             yield where, f"expected an object as {{{', '.join(required)}}}"
             continue
-        cells = ["" if row.get(name) is None else row[name] for name in COLUMNS]
+        wanted = _wanted(required)
+        cells = ["" if row.get(name) is None else row[name] for name in wanted]
+        at = COLUMNS.index("label")
+        if wanted[at] == "labels" and isinstance(cells[at], list):
+            if odd := [n for n in cells[at] if not isinstance(n, str) or SEPARATOR in n]:
+                yield where, f"labels must be names without {SEPARATOR}, got {odd[0]!r}"
+                continue
+            cells[at] = SEPARATOR.join(cells[at])
         odd = [
             name
-            for name, cell in zip(COLUMNS, cells, strict=True)
+            for name, cell in zip(wanted, cells, strict=True)
             if isinstance(cell, bool) or not isinstance(cell, str | int | float)
         ]
         yield where, f"{odd} must be texts or numbers" if odd else tuple(map(str, cells))
+
+
+def _wanted(required: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that fill ``COLUMNS``."""
+    return tuple("labels" if c == "label" and "labels" in required else c for c in COLUMNS)

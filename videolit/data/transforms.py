@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from videolit.data.policy import check_policy, erase, rand_augment
+from videolit.ops.sampling import FrameChoice, choose_frames, drop_frames
 from videolit.types import ClipSpec, InputError
 
 _MIRRORED_WORDS = (
@@ -60,6 +62,14 @@ class ClipTransform:
         noise: Largest standard deviation of Gaussian noise, as a share of the full range, in
             [0, 1]; the amount is drawn from [0, noise]. The pattern is the same in all frames, so
             that differences between frames stay free of it.
+        grayscale: Probability that the clip loses its colours.
+        policy: ``(operations, magnitude)`` of RandAugment (Cubuk et al. 2020): so many operations,
+            drawn from 14, each at this magnitude in [0, 10]; ``(0, 0)`` = off.
+        erase: Probability that a rectangle of 2 to 33 % of the area is filled with noise (random
+            erasing, Zhong et al. 2020), at the same place in all frames.
+        speed: ``(least, most)`` factors of the step between frames, in time or in frames; a clip
+            whose frames spread over the whole video shows this share of it, at most all.
+        frame_drop: Probability that a frame is lost: the one before it stays on screen.
 
     Raises:
         InputError: If a number is out of its range.
@@ -76,6 +86,11 @@ class ClipTransform:
         saturation: float = 0.2,
         hue: float = 0.0,
         noise: float = 0.0,
+        grayscale: float = 0.0,
+        policy: tuple[int, float] = (0, 0.0),
+        erase: float = 0.0,
+        speed: tuple[float, float] = (1.0, 1.0),
+        frame_drop: float = 0.0,
     ) -> None:
         if not 0 < scale[0] <= scale[1] <= 1:
             raise InputError(
@@ -91,10 +106,16 @@ class ClipTransform:
             "saturation": (saturation, 1.0),
             "hue": (hue, 0.5),
             "noise": (noise, 1.0),
+            "grayscale": (grayscale, 1.0),
+            "erase": (erase, 1.0),
+            "frame_drop": (frame_drop, 1.0),
         }
         for name, (value, most) in ranges.items():
             if not 0 <= value <= most:
                 raise InputError(f"{name} must lie in [0, {most:g}], got {value}")
+        if not 0 < speed[0] <= speed[1]:
+            raise InputError(f"speed must be (least, most) with 0 < least <= most, got {speed}")
+        check_policy(*policy)
         self.scale = scale
         self.ratio = ratio
         self.flip = flip
@@ -104,6 +125,11 @@ class ClipTransform:
         self.saturation = saturation
         self.hue = hue
         self.noise = noise
+        self.grayscale = grayscale
+        self.policy = policy
+        self.erase = erase
+        self.speed = speed
+        self.frame_drop = frame_drop
         # Made when first used; empty until then.
         self._composed: list[A.Compose | None] = []
 
@@ -131,6 +157,25 @@ class ClipTransform:
         height, width = frames[0].shape[:2]
         cut = self.draw(1.0 if stretch else width / height, generator, may_mirror=may_mirror)
         return self.apply(frames, size, cut, generator), cut.mirrored
+
+    def choose(
+        self, times: NDArray[np.float64], spec: ClipSpec, generator: np.random.Generator
+    ) -> FrameChoice:
+        """Choose the frames of a training clip: as ``spec`` asks, at another speed, some lost.
+
+        Args:
+            times: float64 ``(N,)`` seconds, ascending: the frames to choose from.
+            spec: What to take.
+            generator: The sample's own generator: the only source of chance.
+        """
+        least, most = self.speed
+        factor = 1.0
+        if self.speed != (1.0, 1.0):
+            factor = math.exp(generator.uniform(math.log(least), math.log(most)))
+        choice = choose_frames(times, spec, generator=generator, speed=factor)
+        if self.frame_drop:
+            choice = drop_frames(choice, generator.random(len(choice.indices)) < self.frame_drop)
+        return choice
 
     def draw(
         self, aspect: float, generator: np.random.Generator, *, may_mirror: bool = True
@@ -177,6 +222,13 @@ class ClipTransform:
             # every epoch would repeat the same augmentations.
             compose.set_random_seed(int(generator.integers(2**31)))
             clip = compose(images=clip)["images"]
+        if self.policy[0]:
+            clip = rand_augment(clip, *self.policy, generator)
+        if self.grayscale and generator.random() < self.grayscale:
+            for frame in clip:
+                frame[:] = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)[..., None]
+        if self.erase and generator.random() < self.erase:
+            erase(clip, generator)
         return clip
 
     def _box(

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from videolit.encoders.layers import split_layers
 from videolit.types import InputError
 
 LAYOUT = "(B, T, C, H, W)"
@@ -110,6 +111,10 @@ class VideoEncoder(nn.Module):
         both = (mask[:, 1:] & mask[:, :-1])[:, :, None, None, None]
         change = torch.where(both, (frames[:, 1:] - frames[:, :-1]) / std, 0.0)
         return torch.cat([torch.zeros_like(frames[:, :1]), change], 1).to(dtype)
+
+    def layers(self) -> list[list[nn.Module]]:
+        """Return the modules of each layer, from input to output."""
+        return split_layers(self)
 
     def fetch_pretrained(self) -> None:
         """Download pretrained weights to this machine's cache, unless there are none to fetch."""

@@ -7,13 +7,14 @@ publishes its weights with.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from videolit.encoders import pretrained
 from videolit.encoders.base import Motion, VideoEncoder, step_mask
+from videolit.encoders.layers import split_layers
 from videolit.ops.time import hold
 from videolit.types import InputError
 
@@ -169,6 +170,17 @@ class SlowFastEncoder(VideoEncoder):
         fine = fine.reshape(len(fine), -1, self.alpha, fine.shape[-1]).mean(2)
         return torch.cat([coarse, fine], -1), step_mask(mask, self.alpha)
 
+    def layers(self) -> list[list[nn.Module]]:
+        """Return the modules of each layer: both pathways side by side, with what joins them."""
+        pairs = zip(split_layers(self.slow), split_layers(self.fast), strict=True)
+        layers = [slow + fast for slow, fast in pairs]
+        at = 0
+        for number, lateral in enumerate(self.lateral):
+            # It reads what the stem has found, or the stage before.
+            at += len(self.fast.stage(number - 1)) if number else 0
+            layers[at].append(lateral)
+        return layers
+
 
 class Pathway(nn.Module):
     """A ResNet-50 over space and time; its parts are called as those of torchvision's for images.
@@ -215,9 +227,9 @@ class Pathway(nn.Module):
         found: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(clips))))
         return found
 
-    def stage(self, number: int) -> nn.Module:
+    def stage(self, number: int) -> nn.Sequential:
         """Return a stage of blocks, 0 to 3."""
-        return self.get_submodule(f"layer{number + 1}")
+        return cast("nn.Sequential", self.get_submodule(f"layer{number + 1}"))
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return float ``(B, 32 * width, T', H / 32, W / 32)`` of ``(B, 3, T, H, W)``."""

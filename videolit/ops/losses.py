@@ -1,4 +1,4 @@
-"""Losses that PyTorch has in another form."""
+"""Losses that PyTorch has in another form, or not at all."""
 
 from __future__ import annotations
 
@@ -24,3 +24,59 @@ def cross_entropy(
     spread = target * (1 - smoothing) + smoothing / target.shape[1]
     losses = -(spread * weight * logits.log_softmax(-1)).sum()
     return losses / (target * weight).sum()
+
+
+def binary_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None = None, smoothing: float = 0.0
+) -> Tensor:
+    """Return the binary cross-entropy of each class, summed over classes, averaged over the batch.
+
+    Summed, so that the size of the gradient does not fall with the number of classes.
+
+    Args:
+        logits: float ``(B, K)``.
+        target: float ``(B, K)`` in [0, 1].
+        weight: float ``(K,)``, of the classes; None = all 1.
+        smoothing: Targets are drawn towards 1/2 by this share, in [0, 1].
+    """
+    spread = target * (1 - smoothing) + smoothing / 2
+    losses = nn.functional.binary_cross_entropy_with_logits(
+        logits, spread, weight=weight, reduction="none"
+    )
+    return losses.sum(-1).mean()
+
+
+def focal_loss(
+    logits: Tensor,
+    target: Tensor,
+    gamma: float = 2.0,
+    weight: Tensor | None = None,
+    *,
+    binary: bool = False,
+) -> Tensor:
+    """Return the focal loss (Lin et al. 2017, equation 4): cross-entropy that forgets easy samples.
+
+    Args:
+        logits: float ``(B, K)``.
+        target: float ``(B, K)`` in [0, 1]: shares of one label, or several labels if ``binary``.
+        gamma: How much less well classified samples count; 0 = cross-entropy.
+        weight: float ``(K,)``, of the classes (the paper's alpha); None = all 1.
+        binary: Each class is a decision of its own (sigmoid, as in the paper) instead of one
+            decision between all (softmax).
+
+    Returns:
+        Summed over classes, averaged over the batch; divided by the weights of the labels, as
+        :func:`cross_entropy`, unless ``binary``.
+    """
+    if binary:
+        surprise = nn.functional.binary_cross_entropy_with_logits(
+            logits, target, weight=weight, reduction="none"
+        )
+        chance = logits.sigmoid()
+        wrong = chance * (1 - target) + (1 - chance) * target
+        return (wrong**gamma * surprise).sum(-1).mean()
+    logs = logits.log_softmax(-1)
+    losses = -target * (1 - logs.exp()) ** gamma * logs
+    if weight is None:
+        return losses.sum(-1).mean()
+    return (losses * weight).sum() / (target * weight).sum()

@@ -8,6 +8,8 @@ because the video is short.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -123,6 +125,17 @@ def fill(indices: NDArray[np.int64], count: int, short: Short) -> FrameChoice:
     return FrameChoice(held, real)
 
 
+def drop_frames(choice: FrameChoice, lost: NDArray[np.bool_]) -> FrameChoice:
+    """Let the frame before stay on screen where one is lost.
+
+    Args:
+        choice: The frames of a clip.
+        lost: bool ``(T,)``; the first frame of a clip cannot be lost.
+    """
+    at = np.where(lost, 0, np.arange(len(lost)))
+    return FrameChoice(choice.indices[np.maximum.accumulate(at)], choice.real)
+
+
 def choose_frames(
     timestamps: NDArray[np.float64],
     spec: ClipSpec,
@@ -130,6 +143,7 @@ def choose_frames(
     generator: np.random.Generator | None = None,
     view: int = 0,
     num_views: int = 1,
+    speed: float = 1.0,
 ) -> FrameChoice:
     """Choose the frames of one clip as ``spec`` asks.
 
@@ -140,6 +154,9 @@ def choose_frames(
         generator: The sample's own generator when training.
         view: Without a generator, which of ``num_views`` views.
         num_views: Views of the video.
+        speed: Factor of the step between frames; with ``"uniform"`` and ``"whole"`` the share of
+            the video that the clip shows, at most all of it and at a place that the generator
+            draws.
 
     Returns:
         Positions within ``timestamps`` and which of them are real. The first is always real.
@@ -150,6 +167,22 @@ def choose_frames(
     count = len(timestamps)
     if count == 0:
         raise InputError("no frame lies in the labelled part of the video")
+    if speed != 1 and spec.sampling == "dense":
+        if spec.fps is not None:
+            spec = dataclasses.replace(spec, fps=spec.fps / speed)
+        else:
+            spec = dataclasses.replace(spec, frame_stride=max(round(spec.frame_stride * speed), 1))
+    elif speed < 1:
+        shown = max(math.ceil(count * speed), 1)
+        first = int(generator.integers(count - shown + 1)) if generator is not None else 0
+        part = choose_frames(
+            timestamps[first : first + shown],
+            spec,
+            generator=generator,
+            view=view,
+            num_views=num_views,
+        )
+        return FrameChoice(part.indices + first, part.real)
     if spec.sampling == "uniform":
         if count < spec.num_frames:
             return fill(np.arange(spec.num_frames, dtype=np.int64), count, spec.short)

@@ -1,10 +1,10 @@
-"""Action recognition: one label per clip."""
+"""Action recognition: one label per clip, or several."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast, get_args
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -15,8 +15,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from videolit.encoders import VideoEncoder
 from videolit.metrics import MajorityBaseline, MeanClassAccuracy, SampleScores
-from videolit.ops.losses import cross_entropy
-from videolit.ops.mixing import mixup
+from videolit.ops.losses import binary_cross_entropy, cross_entropy, focal_loss
+from videolit.ops.mixing import cutmix, mixup, multi_hot
 from videolit.tasks.base import Schedule, VideoTask
 from videolit.tasks.checkpoint import read_record
 from videolit.temporal import MeanPool, TemporalModel
@@ -32,7 +32,7 @@ class ActionPrediction(TypedDict):
         sample_mask: bool ``(B,)``; False = repeats another sample or could not be read.
         video_id: the files.
         error: why a file could not be read, ``""`` when it could.
-        label: int64 ``(B,)`` where the data knows it.
+        label: int64 ``(B,)``, or float ``(B, K)`` of several labels, where the data knows it.
     """
 
     index: Tensor
@@ -43,8 +43,11 @@ class ActionPrediction(TypedDict):
     label: Tensor | None
 
 
+Loss = Literal["cross_entropy", "bce", "focal"]
+
+
 class ActionTask(VideoTask):
-    """Recognise the action of a clip: encoder, temporal model, one linear layer, cross-entropy.
+    """Recognise the action of a clip, or all its actions: encoder, temporal model, linear layer.
 
     The head is built for the data's class names when training starts, or for those of the
     checkpoint. A checkpoint keeps its own label order: data that names the same classes in another
@@ -54,17 +57,29 @@ class ActionTask(VideoTask):
         encoder: Clips to feature sequences.
         temporal: Called with the encoder's ``num_features``, returns the temporal model.
         class_names: Names in label order; None = the DataModule's.
+        multi_label: Whether a clip can have several labels, or none: each class is a decision of
+            its own (sigmoid instead of softmax). None = as the data or the checkpoint has it.
+        loss: ``"cross_entropy"``; ``"bce"``, one decision per class, for one label as well
+            (Wightman et al. 2021); or ``"focal"`` (Lin et al. 2017), which forgets easy samples.
+            None = bce with several labels, cross-entropy with one.
+        focal_gamma: How much less the focal loss counts what is classified well.
         dropout: Probability of dropping a feature before the head.
         label_smoothing: Share of each label that is spread over all classes.
         class_weights: Weights of the classes in the loss: ``"balanced"`` = inversely proportional
             to their training samples, with mean 1; or a list; None = all equal.
         mixup: Blend clips and labels with a share drawn from Beta(mixup, mixup); 0 = off.
+        cutmix: Put a box of one clip into another, of an area drawn from Beta(cutmix, cutmix); 0 =
+            off. With mixup, each batch gets one of the two by chance.
         clips_per_step: Most clips at once when a video has several views.
         optimizer: Called with the parameters; None = AdamW.
         encoder_lr: Learning rate of the encoder; None = the optimizer's.
+        layer_decay: Factor of the learning rate from each layer of the encoder to the one below.
+        norm_weight_decay: Weight decay of norms and biases; None = the optimizer's.
         schedule: ``"cosine"`` or ``"constant"``.
         warmup: Share of all steps with a rising learning rate.
         freeze_encoder: Train temporal model and head only.
+        freeze_epochs: Train temporal model and head only for so many epochs, then all.
+        recompute: Keep less of the encoder in memory while training, at the cost of time.
         compile_model: Use ``torch.compile``.
     """
 
@@ -74,16 +89,24 @@ class ActionTask(VideoTask):
         temporal: Callable[[int], TemporalModel] = MeanPool,
         *,
         class_names: list[str] | None = None,
+        multi_label: bool | None = None,
+        loss: Loss | None = None,
+        focal_gamma: float = 2.0,
         dropout: float = 0.0,
         label_smoothing: float = 0.0,
         class_weights: Literal["balanced"] | list[float] | None = None,
         mixup: float = 0.0,
+        cutmix: float = 0.0,
         clips_per_step: int = 32,
         optimizer: OptimizerCallable | None = None,
         encoder_lr: float | None = None,
+        layer_decay: float = 1.0,
+        norm_weight_decay: float | None = None,
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
         freeze_encoder: bool = False,
+        freeze_epochs: int = 0,
+        recompute: bool = False,
         compile_model: bool = False,
     ) -> None:
         super().__init__(
@@ -91,20 +114,38 @@ class ActionTask(VideoTask):
             temporal,
             optimizer=optimizer,
             encoder_lr=encoder_lr,
+            layer_decay=layer_decay,
+            norm_weight_decay=norm_weight_decay,
             schedule=schedule,
             warmup=warmup,
             freeze_encoder=freeze_encoder,
+            freeze_epochs=freeze_epochs,
+            recompute=recompute,
             compile_model=compile_model,
         )
         if clips_per_step < 1:
             raise InputError(f"clips_per_step must be at least 1, got {clips_per_step}")
-        if mixup < 0:
-            raise InputError(f"mixup must be at least 0, got {mixup}")
+        for name, value in (("mixup", mixup), ("cutmix", cutmix), ("focal_gamma", focal_gamma)):
+            if value < 0:
+                raise InputError(f"{name} must be at least 0, got {value}")
+        if loss is not None and loss not in get_args(Loss):
+            raise InputError(f"loss must be one of {', '.join(get_args(Loss))}, got {loss!r}")
+        if loss == "cross_entropy" and multi_label:
+            raise InputError(
+                "the loss 'cross_entropy' knows one label a clip: with multi_label take 'bce' or "
+                "'focal'"
+            )
+        if loss == "focal" and label_smoothing:
+            raise InputError("the focal loss has no label_smoothing; set one of them")
         self.class_names = list(class_names) if class_names else None
+        self.multi_label = multi_label
+        self.loss: Loss | None = loss
+        self.focal_gamma = focal_gamma
         self.dropout = dropout
         self.label_smoothing = label_smoothing
         self.class_weights = class_weights
         self.mixup = mixup
+        self.cutmix = cutmix
         self.clips_per_step = clips_per_step
         self.head: nn.Linear | None = None
         # The data's labels in this task's order, and the classes' weights in the loss.
@@ -194,6 +235,13 @@ class ActionTask(VideoTask):
 
     def _meet(self, source: ClassSource) -> None:
         """Bring the data's classes and this task's together."""
+        if self.multi_label is None:
+            self.multi_label = source.multi_label
+        if source.multi_label and not self.multi_label:
+            raise InputError(
+                "the data has several labels a clip, the model knows one: train it with "
+                "multi_label, or test it on data with a column 'label'"
+            )
         names = list(source.class_names)
         if self.class_names is None:
             self.class_names = names
@@ -276,19 +324,15 @@ class ActionTask(VideoTask):
         """Return the loss of a batch."""
         video, mask, label = batch["video"], batch["mask"], self.labels(batch)
         target = label
-        if self.mixup > 0:
-            assert self.class_names is not None
-            share = float(torch.distributions.Beta(self.mixup, self.mixup).sample())
-            partner = torch.randperm(len(label), device=label.device)
-            video, target = mixup(video, label, len(self.class_names), share, partner)
-            # A frame is real where either of the two blended ones is.
-            mask = mask | mask[partner]
+        mixes = self.mixup > 0 or self.cutmix > 0
+        if mixes:
+            video, mask, target = self._mix(video, mask, label)
         logits = self(video, mask).float()
-        loss = cross_entropy(logits, target, self.loss_weights, self.label_smoothing)
+        loss = self.loss_of(logits, target)
         size = len(label)
         self.log("train/loss_step", loss, prog_bar=True, batch_size=size)
         self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
-        if self.mixup == 0:
+        if not mixes and not self.multi_label:
             hits = (logits.detach().argmax(-1) == label).float().mean()
             self.log(
                 "train/accuracy",
@@ -299,6 +343,39 @@ class ActionTask(VideoTask):
                 batch_size=size,
             )
         return loss
+
+    def loss_of(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the training loss.
+
+        Args:
+            logits: float ``(B, K)``.
+            target: int64 ``(B,)``, or float ``(B, K)``: shares of one label, or several labels.
+        """
+        weight, smoothing = self.loss_weights, self.label_smoothing
+        loss = self.loss or ("bce" if self.multi_label else "cross_entropy")
+        if loss == "cross_entropy":
+            return cross_entropy(logits, target, weight, smoothing)
+        target = multi_hot(target, logits.shape[-1])
+        if loss == "bce":
+            return binary_cross_entropy(logits, target, weight, smoothing)
+        binary = bool(self.multi_label)
+        return focal_loss(logits, target, self.focal_gamma, weight, binary=binary)
+
+    def _mix(self, video: Tensor, mask: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return clips that are mixed with others of the batch, their mask and labels' shares."""
+        assert self.class_names is not None
+        target = multi_hot(label, len(self.class_names))
+        blends = self.cutmix == 0 or (self.mixup > 0 and bool(torch.rand(()) < 0.5))
+        alpha = self.mixup if blends else self.cutmix
+        share = float(torch.distributions.Beta(alpha, alpha).sample())
+        partner = torch.randperm(len(label), device=label.device)
+        if blends:
+            video, target = mixup(video, target, share, partner)
+        else:
+            y, x = torch.rand(2).tolist()
+            video, target = cutmix(video, target, share, partner, (y, x))
+        # A frame is real where either of the two is.
+        return video, mask | mask[partner], target
 
     def on_train_epoch_end(self) -> None:
         """Stop when the loss is no number any more.
@@ -372,9 +449,16 @@ class ActionTask(VideoTask):
         }
 
     def labels(self, batch: VideoBatch) -> Tensor:
-        """Return a batch's labels in this task's order, int64 ``(B,)``."""
+        """Return a batch's labels in this task's order: int64 ``(B,)``, or float ``(B, K)``."""
         label = batch["label"]
-        return label if self.label_map is None else self.label_map[label]
+        if not label.is_floating_point():
+            label = label if self.label_map is None else self.label_map[label]
+            # Data of one label each, for a model that knows several.
+            return multi_hot(label, len(self.class_names or ())) if self.multi_label else label
+        if self.label_map is None:
+            return label
+        ordered = label.new_zeros(len(label), len(self.class_names or ()))
+        return ordered.index_copy(1, self.label_map, label)
 
     def _softmax(self, video: Tensor, mask: Tensor | None) -> Tensor:
         # In float32 whatever the precision of the model: bfloat16 cannot tell 0.999 from 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -11,10 +12,11 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from videolit import __version__
 from videolit.encoders import VideoEncoder
+from videolit.encoders.layers import layer_parameters, recompute_layers
 from videolit.tasks.checkpoint import FORMAT, IDS_KEY, KEY, describe, read_record
 from videolit.temporal import MeanPool, TemporalModel
 from videolit.types import ClipSpec, InputError
@@ -35,9 +37,15 @@ class VideoTask(pl.LightningModule):
         optimizer: Called with the parameters; None = AdamW with a learning rate of 1e-3 and a
             weight decay of 0.05.
         encoder_lr: Learning rate of the encoder; None = the optimizer's.
+        layer_decay: Factor of the learning rate from each layer of the encoder to the one below
+            it, in (0, 1] (Bao et al. 2022, BEiT, appendix H).
+        norm_weight_decay: Weight decay of norms and biases; None = the optimizer's.
         schedule: ``"cosine"`` falls to zero over the whole training, ``"constant"`` stays.
         warmup: Share of all steps over which the learning rate first rises from zero, in [0, 1).
         freeze_encoder: Leave the encoder's weights and its BatchNorm statistics as they are.
+        freeze_epochs: Leave them so for this many epochs, then train them; warmup starts anew.
+        recompute: Keep only what the encoder's blocks take in and compute what lies between again
+            in the backward pass: less memory, about a third more time.
         compile_model: Compile encoder and temporal model with ``torch.compile``.
 
     Raises:
@@ -51,9 +59,13 @@ class VideoTask(pl.LightningModule):
         *,
         optimizer: OptimizerCallable | None = None,
         encoder_lr: float | None = None,
+        layer_decay: float = 1.0,
+        norm_weight_decay: float | None = None,
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
         freeze_encoder: bool = False,
+        freeze_epochs: int = 0,
+        recompute: bool = False,
         compile_model: bool = False,
     ) -> None:
         super().__init__()
@@ -64,15 +76,27 @@ class VideoTask(pl.LightningModule):
                 f"encoder_lr ({encoder_lr}) has no effect on a frozen encoder; leave it out or set "
                 "freeze_encoder to false"
             )
+        if not 0 < layer_decay <= 1:
+            raise InputError(f"layer_decay must lie in (0, 1], got {layer_decay}")
+        if norm_weight_decay is not None and norm_weight_decay < 0:
+            raise InputError(f"norm_weight_decay must be at least 0, got {norm_weight_decay}")
+        if freeze_epochs < 0 or (freeze_epochs and freeze_encoder):
+            raise InputError(
+                f"freeze_epochs must be at least 0, and 0 with freeze_encoder, got {freeze_epochs}"
+            )
         self.encoder = encoder
         self.temporal = (
             temporal if isinstance(temporal, TemporalModel) else temporal(encoder.num_features)
         )
         self.optimizer = optimizer
         self.encoder_lr = encoder_lr
+        self.layer_decay = layer_decay
+        self.norm_weight_decay = norm_weight_decay
         self.schedule: Schedule = schedule
         self.warmup = warmup
         self.freeze_encoder = freeze_encoder
+        self.freeze_epochs = freeze_epochs
+        self.recompute = recompute
         self.compile_model = compile_model
         self._is_compiled = False
         # Whether the encoder's weights come from a checkpoint or have been loaded already.
@@ -93,21 +117,42 @@ class VideoTask(pl.LightningModule):
         Returns:
             float ``(B, temporal.num_features)``.
         """
-        features, real = self.encoder(video, mask)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._rests):
+            features, real = self.encoder(video, mask)
+        if self._rests and self.training:
+            # A gradient of zero for each weight: DDP waits for one.
+            features = features + 0 * sum(p.sum() for p in self.encoder.parameters())
         sequence = self.temporal(features, real)
         return self.temporal.pool(sequence, real)
 
     def train(self, mode: bool = True) -> VideoTask:
         """Switch modes; a frozen encoder stays at rest, its BatchNorm statistics included."""
         super().train(mode)
-        if self.freeze_encoder:
+        if self.freeze_encoder or self._rests:
             self.encoder.eval()
         return self
 
+    @property
+    def _rests(self) -> bool:
+        """Whether the encoder is not trained yet, in the first epochs of ``freeze_epochs``."""
+        return self.freeze_epochs > 0 and (
+            self._trainer is not None
+            and self.trainer.state.fn == "fit"
+            and self.current_epoch < self.freeze_epochs
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """Wake the encoder when its rest is over."""
+        if self.freeze_epochs:
+            self.train()
+
     def configure_model(self) -> None:
-        """Compile the model where that is asked for."""
+        """Compile the model, and recompute its blocks, where that is asked for."""
+        fitting = self.trainer.state.fn == "fit"
+        if self.recompute and fitting:
+            recompute_layers(self.encoder.layers())
         # Compiling pays in training only; a file or two are predicted long before it is done.
-        wanted = self.compile_model and self.trainer.state.fn == "fit"
+        wanted = self.compile_model and fitting
         if wanted and not self._is_compiled:
             self.encoder.compile()
             self.temporal.compile()
@@ -132,41 +177,86 @@ class VideoTask(pl.LightningModule):
         self._has_weights = True
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Give the encoder its own learning rate and warm up before the schedule.
+        """Give the encoder, its layers and all norms their own settings; warm up, then decay.
 
         Raises:
             InputError: If everything is frozen or the schedule has no end.
         """
-        encoder = [p for p in self.encoder.parameters() if p.requires_grad]
-        ids = {id(p) for p in self.encoder.parameters()}
-        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in ids]
-        groups: list[dict[str, Any]] = []
-        if encoder:
-            groups.append({"params": encoder, "name": "encoder"})
-            if self.encoder_lr is not None:
-                groups[0]["lr"] = self.encoder_lr
-        if rest:
-            groups.append({"params": rest, "name": "head"})
-        if not groups:
-            raise InputError("nothing to train: all parameters are frozen")
+        groups, scales = self._parameter_groups()
         build = self.optimizer or _default_optimizer
         optimizer = build(groups)
+        for group, scale in zip(optimizer.param_groups, scales, strict=True):
+            group["lr"] *= scale
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise InputError(
                 f"the schedule {self.schedule!r} needs an end: set trainer.max_epochs or "
                 "trainer.max_steps"
             )
-        warmup, cosine = round(self.warmup * steps), self.schedule == "cosine"
-
-        def factor(step: int) -> float:
-            if step < warmup:
-                return (step + 1) / (warmup + 1)
-            done = (step - warmup) / max(steps - warmup, 1)
-            return 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if cosine else 1.0
-
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        rest = 0
+        if self.freeze_epochs:
+            epochs = self.trainer.max_epochs or -1
+            if epochs <= self.freeze_epochs:
+                raise InputError(
+                    f"freeze_epochs ({self.freeze_epochs}) must be below trainer.max_epochs "
+                    f"({epochs}): the encoder would never be trained. Set freeze_encoder for that"
+                )
+            rest = math.ceil(steps * self.freeze_epochs / epochs)
+        factors: list[Callable[[int], float]] = [
+            functools.partial(
+                _factor,
+                rest=rest if group["name"].startswith("encoder") else 0,
+                steps=steps,
+                warmup=self.warmup,
+                schedule=self.schedule,
+            )
+            for group in groups
+        ]
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[float]]:
+        """Return the optimizer's groups, and what each one's learning rate is multiplied by."""
+        layers = [list(self.encoder.parameters())]
+        if self.layer_decay < 1:
+            layers = layer_parameters(self.encoder, self.encoder.layers())
+        ids = {id(p) for p in self.encoder.parameters()}
+        digits = len(str(len(layers)))
+        parts: list[tuple[str, list[nn.Parameter], float]] = [
+            (
+                f"encoder.{number:0{digits}}" if len(layers) > 1 else "encoder",
+                layer,
+                self.layer_decay ** (len(layers) - number) if len(layers) > 1 else 1.0,
+            )
+            for number, layer in enumerate(layers)
+        ]
+        parts.append(("head", [p for p in self.parameters() if id(p) not in ids], 1.0))
+        groups: list[dict[str, Any]] = []
+        scales: list[float] = []
+        for name, parameters, scale in parts:
+            trained = [p for p in parameters if p.requires_grad]
+            halves: list[tuple[str, list[nn.Parameter], dict[str, float]]] = [(name, trained, {})]
+            if self.norm_weight_decay is not None:
+                # Norms and biases are those without a second dimension.
+                halves = [
+                    (name, [p for p in trained if p.ndim > 1], {}),
+                    (
+                        f"{name}.norm",
+                        [p for p in trained if p.ndim <= 1],
+                        {"weight_decay": self.norm_weight_decay},
+                    ),
+                ]
+            for full, chosen, settings in halves:
+                if not chosen:
+                    continue
+                group: dict[str, Any] = {"params": chosen, "name": full, **settings}
+                if self.encoder_lr is not None and name != "head":
+                    group["lr"] = self.encoder_lr
+                groups.append(group)
+                scales.append(scale)
+        if not groups:
+            raise InputError("nothing to train: all parameters are frozen")
+        return groups, scales
 
     def record(self) -> dict[str, Any]:
         """Return all that :func:`~videolit.tasks.checkpoint.load_task` needs beside the weights."""
@@ -215,6 +305,26 @@ class VideoTask(pl.LightningModule):
                     f"the checkpoint's {part} is {_name(theirs)}, this model's is {_name(ours)}: "
                     "use the configuration that the checkpoint was trained with"
                 )
+
+
+def _factor(step: int, *, rest: int, steps: float, warmup: float, schedule: Schedule) -> float:
+    """Return the learning rate at a step as a share of its highest value.
+
+    Args:
+        step: From 0 on.
+        rest: Steps of rest before the warmup.
+        steps: All steps.
+        warmup: Share of the steps after the rest over which it rises.
+        schedule: What follows.
+    """
+    if step < rest:
+        return 0.0
+    step, steps = step - rest, steps - rest
+    rising = round(warmup * steps)
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    done = (step - rising) / max(steps - rising, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if schedule == "cosine" else 1.0
 
 
 def _default_optimizer(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

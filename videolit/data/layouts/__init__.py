@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from videolit.data.layouts.charades import charades
 from videolit.data.layouts.hmdb51 import hmdb51
 from videolit.data.layouts.kinetics import kinetics
 from videolit.data.layouts.something import something
@@ -23,7 +24,10 @@ LAYOUTS: dict[str, Callable[[Path, int], Rows]] = {
     "hmdb51": hmdb51,
     "kinetics": kinetics,
     "something": something,
+    "charades": charades,
 }
+# Those whose samples have several labels, or none.
+MULTI_LABEL = frozenset({"charades"})
 
 
 def layout_rows(layout: str, root: str | Path, fold: int) -> Rows:
