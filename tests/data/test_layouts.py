@@ -169,3 +169,46 @@ def test_missing_clips_of_a_complete_set_are_errors(ucf):
         InputError, match=r"trainlist01.txt, line \d+: no file 'UCF-101/YoYo/v_YoYo"
     ):
         read_manifest(ucf, layout="ucf101")
+
+
+@pytest.fixture
+def charades_root(tmp_path):
+    touch(
+        tmp_path / "Charades/Charades_v1_classes.txt",
+        "c000 Holding some clothes\nc001 Putting clothes somewhere\n",
+    )
+    for split, rows in {
+        "train": [
+            ("AAAAA", "P1", "c000 0.00 5.10;c001 2.00 9.00;c000 8.0 9.0"),
+            ("BBBBB", "P2", ""),
+        ],
+        "test": [("CCCCC", "P3", "c001 0.00 3.00")],
+    }.items():
+        lines = [f'{name},{person},"a, b",{actions}' for name, person, actions in rows]
+        touch(
+            tmp_path / f"Charades/Charades_v1_{split}.csv",
+            "\n".join(["id,subject,script,actions", *lines]) + "\n",
+        )
+        for name, _, _ in rows:
+            touch(tmp_path / f"Charades_v1_480/{name}.mp4")
+    return tmp_path
+
+
+def test_charades(charades_root):
+    manifest = read_manifest(charades_root, layout="charades")
+    assert manifest.class_names == ("Holding some clothes", "Putting clothes somewhere")
+    assert manifest.video_id(0) == "Charades_v1_480/AAAAA.mp4"
+    assert [manifest.sets[i].tolist() for i in range(3)] == [[0, 1], [], [1]]
+    assert [len(manifest.select(split)) for split in ("train", "val", "test")] == [2, 0, 1]
+    assert [manifest.group(i) for i in range(3)] == ["P1", "P2", "P3"]
+
+
+def test_charades_lists_what_is_missing(charades_root):
+    (charades_root / "Charades_v1_480/AAAAA.mp4").unlink()
+    with pytest.raises(InputError, match="Charades_v1_train.csv, line 2: no video AAAAA.mp4"):
+        read_manifest(charades_root, layout="charades")
+    (charades_root / "Charades/Charades_v1_classes.txt").write_text("c001 Putting clothes\n")
+    with pytest.raises(InputError, match="unknown action 'c000'"):
+        read_manifest(charades_root, layout="charades")
+    with pytest.raises(InputError, match="has the splits 1, got fold 2"):
+        read_manifest(charades_root, layout="charades", fold=2)

@@ -472,3 +472,56 @@ def test_recorded_sets(real_data):
     assert {gestures.group(i) for i in range(360)} == {f"S{k}" for k in range(1, 9)}
     fights = read_manifest(real_data / "fights" / "manifest.csv", class_names=["noFight", "fight"])
     assert fights.class_counts().tolist() == [150, 150]
+
+
+def sets(manifest):
+    return [[manifest.class_names[c] for c in manifest.sets[i]] for i in range(len(manifest))]
+
+
+def test_several_labels_a_row(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4", "c.mp4", "d.mp4")
+    rows = [
+        ("a.mp4", "run; jump"),
+        ("b.mp4", "run"),
+        ("c.mp4", ""),
+        ("d.mp4", "jump;run;jump;swim"),
+    ]
+    manifest = read_manifest(write_csv(tmp_path, rows, "path,labels"))
+    assert manifest.class_names == ("jump", "run", "swim")
+    assert sets(manifest) == [["run", "jump"], ["run"], [], ["jump", "run", "swim"]]
+    assert labels(manifest) == ["run;jump", "run", "", "jump;run;swim"]
+    assert manifest.class_counts().tolist() == [2, 3, 1]
+    # The rarest label stands for the sample where samples are divided.
+    assert manifest.labels.tolist() == [0, 1, -1, 2]
+    part = manifest.select([3, 2])
+    assert sets(part) == [["jump", "run", "swim"], []]
+    assert part.class_counts().tolist() == [1, 1, 1]
+    assert manifest.hash() != manifest.select([0, 1, 2]).hash()
+
+
+def test_several_labels_in_jsonl(tmp_path):
+    touch(tmp_path, "a.mp4", "b.mp4")
+    lines = [{"path": "a.mp4", "labels": ["run", "jump"]}, {"path": "b.mp4", "labels": "jump"}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert sets(read_manifest(tmp_path / "m.jsonl")) == [["run", "jump"], ["jump"]]
+    (tmp_path / "m.jsonl").write_text(json.dumps({"path": "a.mp4", "labels": ["a;b"]}))
+    assert "names without ;" in refusal(read_manifest, tmp_path / "m.jsonl")
+
+
+def test_label_and_labels_together_are_refused(tmp_path):
+    touch(tmp_path, "a.mp4")
+    path = write_csv(tmp_path, [("a.mp4", "run", "run;jump")], "path,label,labels")
+    assert "keep label (one class) or labels" in refusal(read_manifest, path)
+
+
+def test_given_classes_refuse_others_in_a_set(tmp_path):
+    touch(tmp_path, "a.mp4")
+    path = write_csv(tmp_path, [("a.mp4", "run;jmp")], "path,labels")
+    assert "unknown label 'jmp'; did you mean 'jump'" in refusal(
+        read_manifest, path, class_names=["jump", "run"]
+    )
+    touch(tmp_path, "b.mp4")
+    path = write_csv(tmp_path, [("a.mp4", "run"), ("b.mp4", "")], "path,labels")
+    manifest = read_manifest(path, class_names=["jump", "run"])
+    assert manifest.class_names == ("jump", "run")
+    assert sets(manifest) == [["run"], []]

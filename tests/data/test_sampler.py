@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from videolit.data.sampler import ClipSampler
+from videolit.data.sampler import ClipSampler, class_weights, resample
 from videolit.types import InputError
 
 
@@ -46,3 +47,42 @@ def test_two_processes_see_together_what_one_sees():
 def test_no_sample_is_an_error():
     with pytest.raises(InputError, match="no sample"):
         keys(0)
+
+
+def test_balanced_classes_are_drawn_equally_often():
+    labels = np.array([0] * 80 + [1] * 15 + [2] * 5)
+    weights = class_weights(labels, 1.0)
+    assert weights.mean() == pytest.approx(1)
+    totals = np.zeros(3)
+    for epoch in range(3):
+        chosen = [key.index for key in keys(100, epoch, weights=weights)]
+        assert len(chosen) == 100
+        counts = np.bincount(labels[chosen], minlength=3)
+        assert np.abs(counts - 100 / 3).max() <= 2
+        # No sample is drawn more often than its share asks for, by one.
+        assert np.bincount(chosen, minlength=100).max() <= np.ceil(weights.max())
+        totals += counts
+    assert [key.index for key in keys(100, 0, weights=weights)] != sorted(chosen)
+    # What is left out differs from epoch to epoch.
+    first, second = ({key.index for key in keys(100, e, weights=weights)} for e in (0, 1))
+    assert first != second
+
+
+def test_half_balance_is_the_square_root():
+    labels = np.array([0] * 90 + [1] * 10)
+    weights = class_weights(labels, 0.5)
+    assert weights[0] / weights[-1] == pytest.approx((90**-0.5) / (10**-0.5))
+    assert (class_weights(labels, 0.0) == 1).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.5, 0.999999])
+def test_equal_weights_draw_each_sample_once(offset):
+    order = np.random.default_rng(0).permutation(50)
+    assert sorted(resample(np.ones(50), order, offset)) == list(range(50))
+
+
+def test_processes_share_out_a_weighted_epoch():
+    weights = class_weights(np.array([0] * 9 + [1] * 3), 1.0)
+    one = keys(12, 2, weights=weights)
+    two = [keys(12, 2, num_replicas=2, rank=rank, weights=weights) for rank in range(2)]
+    assert [key for pair in zip(*two, strict=True) for key in pair] == one

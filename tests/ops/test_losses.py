@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from videolit.ops.losses import cross_entropy
+from videolit.ops.losses import binary_cross_entropy, cross_entropy, focal_loss
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -21,3 +21,56 @@ def test_smoothing_spreads_soft_labels():
     expected = torch.nn.functional.cross_entropy(logits, soft, label_smoothing=0.2)
     found = cross_entropy(logits, soft, torch.ones(4), 0.2)
     torch.testing.assert_close(found, expected)
+
+
+def test_binary_cross_entropy_by_hand():
+    logits = torch.tensor([[0.0, 2.0], [-1.0, 0.5]])
+    target = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
+    chance = logits.sigmoid()
+    losses = -(target * chance.log() + (1 - target) * (1 - chance).log())
+    torch.testing.assert_close(binary_cross_entropy(logits, target), losses.sum(1).mean())
+    weight = torch.tensor([3.0, 0.5])
+    torch.testing.assert_close(
+        binary_cross_entropy(logits, target, weight), (losses * weight).sum(1).mean()
+    )
+    # Smoothing by 0.2: 1 becomes 0.9 and 0 becomes 0.1.
+    near = 0.1 + 0.8 * target
+    losses = -(near * chance.log() + (1 - near) * (1 - chance).log())
+    torch.testing.assert_close(
+        binary_cross_entropy(logits, target, smoothing=0.2), losses.sum(1).mean()
+    )
+
+
+def test_focal_loss_without_gamma_is_cross_entropy():
+    torch.manual_seed(0)
+    logits, target = torch.randn(5, 4), torch.rand(5, 4).softmax(1)
+    weight = torch.tensor([0.1, 1.0, 2.0, 5.0])
+    torch.testing.assert_close(focal_loss(logits, target, 0.0), cross_entropy(logits, target))
+    torch.testing.assert_close(
+        focal_loss(logits, target, 0.0, weight), cross_entropy(logits, target, weight)
+    )
+    several = (torch.rand(5, 4) < 0.5).float()
+    torch.testing.assert_close(
+        focal_loss(logits, several, 0.0, weight, binary=True),
+        binary_cross_entropy(logits, several, weight),
+    )
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_focal_loss_forgets_the_easy_by_the_papers_factor(binary):
+    # One sample at a time: FL = (1 - p)^gamma CE, with p the probability of the right answer.
+    for right in (0.6, 0.9, 0.99):
+        logit = torch.tensor([[right / (1 - right), 1.0]]).log()
+        if binary:
+            logit = logit[:, :1]
+        target = torch.eye(2)[:1, : logit.shape[1]]
+        loss = focal_loss(logit, target, 2.0, binary=binary)
+        expected = (1 - right) ** 2 * -torch.tensor(right).log()
+        torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_focal_loss_has_a_finite_gradient_where_all_is_sure():
+    logits = torch.tensor([[60.0, -60.0], [-60.0, 60.0]], requires_grad=True)
+    for binary in (False, True):
+        focal_loss(logits, torch.eye(2), 0.5, binary=binary).backward()
+        assert torch.isfinite(logits.grad).all()

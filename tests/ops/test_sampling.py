@@ -147,3 +147,40 @@ def test_clip_spec_round_trip_and_unknown_setting():
     assert spec.describe() == "8 frames at 12.5 fps, 10 views × 3 crops, 112 px of 112"
     with pytest.raises(InputError, match="newer videolit"):
         ClipSpec.from_dict({**spec.to_dict(), "zoom": 2})
+
+
+@pytest.mark.parametrize("sampling_kind", ["uniform", "whole"])
+def test_speed_below_one_shows_a_share_of_the_video_at_any_place(sampling_kind):
+    spec = ClipSpec(sampling=sampling_kind, num_frames=8)
+    times = np.arange(80) / 20
+    spans, firsts = [], set()
+    for seed in range(200):
+        chosen = sampling.choose_frames(times, spec, generator=generator(seed), speed=0.5).indices
+        assert (np.diff(chosen) > 0).all()
+        spans.append(chosen[-1] - chosen[0])
+        firsts.add(int(chosen[0]))
+    assert max(spans) < 40
+    assert min(firsts) <= 2
+    assert max(firsts) >= 40
+    whole = sampling.choose_frames(times, spec, generator=generator(), speed=2.0).indices
+    same = sampling.choose_frames(times, spec, generator=generator()).indices
+    np.testing.assert_array_equal(whole, same)
+
+
+@pytest.mark.parametrize(("speed", "step"), [(0.5, 2), (1.0, 4), (2.0, 8)])
+def test_speed_changes_the_step_of_dense_clips(speed, step):
+    times = np.arange(200) / 20
+    for spec in (
+        ClipSpec(sampling="dense", num_frames=6, frame_stride=4),
+        ClipSpec(sampling="dense", num_frames=6, fps=5.0),
+    ):
+        chosen = sampling.choose_frames(times, spec, generator=generator(3), speed=speed).indices
+        assert set(np.diff(chosen).tolist()) == {step}
+
+
+def test_a_lost_frame_is_the_one_before_it():
+    choice = sampling.FrameChoice(np.array([3, 5, 7, 9]), np.array([True, True, True, False]))
+    lost = np.array([True, False, True, True])
+    dropped = sampling.drop_frames(choice, lost)
+    assert dropped.indices.tolist() == [3, 5, 5, 5]
+    assert dropped.real.tolist() == choice.real.tolist()

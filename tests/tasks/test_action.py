@@ -151,6 +151,77 @@ def test_an_encoder_that_is_not_frozen_moves(tiny_set, tmp_path):
     )
 
 
+def test_layers_of_the_encoder_learn_slower_the_deeper_they_lie(tiny_set, tmp_path):
+    settings = {"warmup": 0.0, "schedule": "constant", "layer_decay": 0.5}
+    task = small_task(optimizer=partial(torch.optim.SGD, lr=0.8), encoder_lr=0.4, **settings)
+    run = trainer(tmp_path, limit_train_batches=1)
+    run.fit(task, datamodule=data(tiny_set))
+    rates = {group["name"]: group["lr"] for group in run.optimizers[0].param_groups}
+    layers = [0.4 * 0.5**depth for depth in (4, 3, 2, 1)]
+    names = [f"encoder.{number}" for number in range(4)]
+    assert rates == pytest.approx({**dict(zip(names, layers, strict=True)), "head": 0.8})
+
+
+def test_norms_and_biases_have_their_own_weight_decay(tiny_set, tmp_path):
+    task = small_task(
+        optimizer=partial(torch.optim.AdamW, lr=0.1, weight_decay=0.3), norm_weight_decay=0.0
+    )
+    run = trainer(tmp_path, limit_train_batches=1)
+    run.fit(task, datamodule=data(tiny_set))
+    names = {id(p): name for name, p in task.named_parameters()}
+    decays = {
+        names[id(p)]: group["weight_decay"]
+        for group in run.optimizers[0].param_groups
+        for p in group["params"]
+    }
+    assert decays.keys() == set(names.values())
+    assert decays["encoder.stages.0.weight"] == 0.3
+    assert decays["encoder.stages.1.weight"] == decays["encoder.stages.1.bias"] == 0.0
+    assert decays["head.weight"] == 0.3
+    assert decays["head.bias"] == 0.0
+
+
+def test_an_encoder_wakes_after_its_epochs_of_rest(tiny_set, tmp_path):
+    task = small_task(freeze_epochs=2, optimizer=partial(torch.optim.AdamW, lr=0.01), warmup=0.75)
+    states, rates = [], []
+
+    class Watch(pl.Callback):
+        def on_train_epoch_end(self, run, task):
+            states.append({k: v.clone() for k, v in task.encoder.state_dict().items()})
+            rates.append([group["lr"] for group in run.optimizers[0].param_groups])
+
+    before = {k: v.clone() for k, v in task.encoder.state_dict().items()}
+    run = trainer(tmp_path, max_epochs=4, limit_train_batches=2, callbacks=[Watch()])
+    run.fit(task, datamodule=data(tiny_set))
+    # Weights and BatchNorm statistics: as they were for two epochs, then both moving.
+    for state in states[:2]:
+        assert all(torch.equal(before[name], state[name]) for name in before)
+    assert all(not torch.equal(before[n], states[3][n]) for n in before if "weight" in n)
+    assert not torch.equal(before["stages.1.running_mean"], states[2]["stages.1.running_mean"])
+    # Its own warmup begins when it wakes; the head's is over by then.
+    assert rates[0][0] == 0.0
+    assert 0 < rates[2][0] < 0.01
+    assert task.train().encoder.training
+    with pytest.raises(InputError, match="must be below trainer.max_epochs"):
+        trainer(tmp_path, max_epochs=2).fit(small_task(freeze_epochs=2), datamodule=data(tiny_set))
+    with pytest.raises(InputError, match="0 with freeze_encoder"):
+        small_task(freeze_epochs=1, freeze_encoder=True)
+
+
+def test_recomputing_trains_the_same_weights(tiny_set, tmp_path):
+    weights = []
+    for recompute in (False, True):
+        pl.seed_everything(1, verbose=False)
+        task = ActionTask(SmallClipEncoder(width=4), recompute=recompute)
+        run = trainer(tmp_path, limit_train_batches=2)
+        run.fit(task, datamodule=data(tiny_set))
+        weights.append(task.state_dict())
+        run.save_checkpoint(tmp_path / "lean.ckpt")
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], rtol=1e-4, atol=1e-5, msg=name)
+    assert load_task(tmp_path / "lean.ckpt").recompute
+
+
 def test_views_are_averaged_and_chunks_change_nothing():
     task = with_head(small_task()).eval()
     video = torch.randint(0, 256, (2, 5, 4, 3, 32, 32), dtype=torch.uint8)
@@ -179,6 +250,43 @@ def test_training_with_mixup_and_smoothing(tiny_set, tmp_path):
     run.fit(task, datamodule=data(tiny_set))
     assert torch.isfinite(run.callback_metrics["train/loss"])
     assert "train/accuracy" not in run.callback_metrics
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cutmix": 1.0},
+        {"cutmix": 1.0, "mixup": 0.2, "label_smoothing": 0.1},
+        {"loss": "bce", "mixup": 0.2},
+        {"loss": "focal", "class_weights": "balanced"},
+        {"loss": "focal", "cutmix": 0.5},
+    ],
+)
+def test_it_trains_with_every_loss_and_mix(settings, tiny_set, tmp_path):
+    task = small_task(**settings)
+    run = trainer(tmp_path, max_epochs=2)
+    run.fit(task, datamodule=data(tiny_set))
+    assert torch.isfinite(run.callback_metrics["train/loss"])
+    run.test(task, datamodule=data(tiny_set), verbose=False)
+    assert 0 <= run.callback_metrics["test/accuracy"] <= 1
+
+
+def test_mixup_and_cutmix_take_turns():
+    task = with_head(small_task(mixup=1.0, cutmix=1.0))
+    torch.manual_seed(0)
+    video = torch.stack([torch.full((2, 3, 8, 8), v, dtype=torch.uint8) for v in (0, 100, 200)])
+    kinds = set()
+    for _ in range(30):
+        mixed, _, target = task._mix(video, torch.ones(3, 2, dtype=torch.bool), torch.arange(3))
+        torch.testing.assert_close(target.sum(1), torch.ones(3))
+        kinds.add(mixed.dtype)
+        # Half of each picture may be another's, but never more than its label says.
+        scale = 1.0 if mixed.dtype == torch.uint8 else 255.0
+        pixels = mixed.float().mean((1, 2, 3, 4)) * scale
+        torch.testing.assert_close(
+            pixels, target @ torch.tensor([0.0, 100, 200]), rtol=1e-3, atol=0.1
+        )
+    assert kinds == {torch.uint8, torch.float32}
 
 
 def test_balanced_weights_are_inverse_to_the_counts():
@@ -346,6 +454,12 @@ def test_refuses_what_is_out_of_range(tiny_set, tmp_path):
     for settings, message in (
         ({"warmup": 1.5}, "share of all steps"),
         ({"mixup": -1.0}, "mixup must be at least 0"),
+        ({"cutmix": -1.0}, "cutmix must be at least 0"),
+        ({"loss": "hinge"}, "loss must be one of cross_entropy, bce, focal"),
+        ({"loss": "cross_entropy", "multi_label": True}, "knows one label a clip"),
+        ({"loss": "focal", "label_smoothing": 0.1}, "no label_smoothing"),
+        ({"layer_decay": 0.0}, "layer_decay must lie in"),
+        ({"norm_weight_decay": -0.1}, "norm_weight_decay must be at least 0"),
         ({"clips_per_step": 0}, "clips_per_step must be at least 1"),
     ):
         with pytest.raises(InputError, match=message):

@@ -74,9 +74,14 @@ def focal_loss(
         )
         chance = logits.sigmoid()
         wrong = chance * (1 - target) + (1 - chance) * target
-        return (wrong**gamma * surprise).sum(-1).mean()
+        return (_power(wrong, gamma) * surprise).sum(-1).mean()
     logs = logits.log_softmax(-1)
-    losses = -target * (1 - logs.exp()) ** gamma * logs
+    losses = -target * _power(1 - logs.exp(), gamma) * logs
     if weight is None:
         return losses.sum(-1).mean()
     return (losses * weight).sum() / (target * weight).sum()
+
+
+def _power(wrong: Tensor, gamma: float) -> Tensor:
+    """Return ``wrong ** gamma`` with a finite gradient at 0, also where gamma is below 1."""
+    return wrong.clamp(min=1e-6) ** gamma
