@@ -62,6 +62,11 @@ def test_trainer_composes_with_an_experiment(trainer, capsys):
     assert stop.value.code == 0
     merged = yaml.safe_load(capsys.readouterr().out)
     added = yaml.safe_load(trainer.read_text())["trainer"]
+    # What is added to a list stands at its end; some values are written out in full.
+    for settings in added.pop("callbacks+", []):
+        found = merged["trainer"]["callbacks"][-1]
+        assert found["class_path"] == settings["class_path"]
+        assert found["init_args"].items() >= settings["init_args"].items()
     assert {name: merged["trainer"][name] for name in added} == added
     assert merged["model"]["class_path"] == "videolit.ActionTask"
 

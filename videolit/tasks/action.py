@@ -181,9 +181,16 @@ class ActionTask(VideoTask):
 
     def configure_model(self) -> None:
         """Build head and metrics for the class names, unless a checkpoint has built them."""
+        if self._source is None:
+            # A callback that averages weights wants the whole model before the task's setup.
+            self.setup(self.trainer.state.fn or "fit")
         if self.class_names is not None:
             self._build(len(self.class_names))
         super().configure_model()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the data out of copies of the model."""
+        return {**super().__getstate__(), "_source": None}
 
     def restore(self, record: dict[str, Any]) -> None:
         """Take over the clip settings of a checkpoint and build the head for its classes."""
