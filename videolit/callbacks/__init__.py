@@ -1,6 +1,7 @@
 """What watches a run and writes its results."""
 
 from videolit.callbacks.audit import TemporalAudit
+from videolit.callbacks.average import LastEpochsAverage
 from videolit.callbacks.chance import ChanceWarning
 from videolit.callbacks.checkpoint_io import AtomicCheckpointIO
 from videolit.callbacks.evaluation import EvaluationCard
@@ -14,6 +15,7 @@ __all__ = [
     "ChanceWarning",
     "DataWait",
     "EvaluationCard",
+    "LastEpochsAverage",
     "PredictionWriter",
     "RunProgress",
     "RunSummary",
