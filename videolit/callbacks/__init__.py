@@ -7,6 +7,7 @@ from videolit.callbacks.checkpoint_io import AtomicCheckpointIO
 from videolit.callbacks.evaluation import EvaluationCard
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.callbacks.report import TestReport
+from videolit.callbacks.sanity import SanityChecks
 from videolit.callbacks.terminal import RunProgress, RunSummary
 from videolit.callbacks.wait import DataWait
 
@@ -19,6 +20,7 @@ __all__ = [
     "PredictionWriter",
     "RunProgress",
     "RunSummary",
+    "SanityChecks",
     "TemporalAudit",
     "TestReport",
 ]

@@ -32,6 +32,7 @@ from videolit.callbacks import (
     PredictionWriter,
     RunProgress,
     RunSummary,
+    SanityChecks,
     TemporalAudit,
     TestReport,
 )
@@ -117,6 +118,11 @@ class VideolitCLI(LightningCLI):
             help="test again on frozen, shuffled and reversed clips (test only)",
         )
         parser.add_argument(
+            "--sanity",
+            action="store_true",
+            help="before training: first loss, one batch by heart, shuffled labels (fit only)",
+        )
+        parser.add_argument(
             "--allow_missing",
             action="store_true",
             help="accept a figure of fewer samples than the split has (validate and test)",
@@ -158,6 +164,8 @@ class VideolitCLI(LightningCLI):
     def before_fit(self) -> None:
         """Leave the loading processes their cores when the model is computed on the CPU too."""
         trainer, data = self.trainer, self.datamodule
+        if self.config[self.subcommand].sanity:
+            callbacks_of(trainer).insert(0, SanityChecks())
         on_cpu = trainer.strategy.root_device.type == "cpu"
         if on_cpu and isinstance(data, ActionDataModule) and "OMP_NUM_THREADS" not in os.environ:
             # The share of the cores that this process has, as the DataModule counts it.
@@ -302,8 +310,9 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         Exit code: 0 = done, 1 = some files could not be read for a validation or test.
     """
     rest = [argument for argument in arguments if argument != "--trust"]
-    if "--audit" in rest and verb != "test":
-        raise InputError(f"--audit belongs to test, not to {verb}")
+    for option, home in (("--audit", "test"), ("--sanity", "fit")):
+        if option in rest and verb != home:
+            raise InputError(f"{option} belongs to {home}, not to {verb}")
     if len(rest) == len(arguments):
         jsonargparse.set_parsing_settings(
             import_path_denylist=["*"], import_path_allowlist=ALLOWED_IMPORTS

@@ -182,11 +182,7 @@ class VideoTask(pl.LightningModule):
         Raises:
             InputError: If everything is frozen or the schedule has no end.
         """
-        groups, scales = self._parameter_groups()
-        build = self.optimizer or _default_optimizer
-        optimizer = build(groups)
-        for group, scale in zip(optimizer.param_groups, scales, strict=True):
-            group["lr"] *= scale
+        optimizer, names = self.build_optimizer()
         steps = self.trainer.estimated_stepping_batches
         if math.isinf(steps):
             raise InputError(
@@ -205,15 +201,27 @@ class VideoTask(pl.LightningModule):
         factors: list[Callable[[int], float]] = [
             functools.partial(
                 _factor,
-                rest=rest if group["name"].startswith("encoder") else 0,
+                rest=rest if name.startswith("encoder") else 0,
                 steps=steps,
                 warmup=self.warmup,
                 schedule=self.schedule,
             )
-            for group in groups
+            for name in names
         ]
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factors)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def build_optimizer(self) -> tuple[torch.optim.Optimizer, list[str]]:
+        """Return a new optimizer without a schedule, and the names of its groups.
+
+        Raises:
+            InputError: If everything is frozen.
+        """
+        groups, scales = self._parameter_groups()
+        optimizer = (self.optimizer or _default_optimizer)(groups)
+        for group, scale in zip(optimizer.param_groups, scales, strict=True):
+            group["lr"] *= scale
+        return optimizer, [group["name"] for group in groups]
 
     def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[float]]:
         """Return the optimizer's groups, and what each one's learning rate is multiplied by."""
