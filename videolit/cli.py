@@ -102,7 +102,7 @@ WHAT = {
     "fit": (
         "Train a model. The best checkpoint by validation accuracy and the last one are kept.",
         "resume from this checkpoint",
-        "  --sanity              before training: first loss, one batch by heart, shuffled labels\n",
+        "  --sanity              first of all: first loss, one batch by heart, shuffled labels\n",
         "  videolit fit --config action/folder_r2plus1d --data.root my_videos\n"
         "  videolit fit --config action/folder_cnn_lstm --data.root list.csv "
         "--trainer.max_epochs 20\n",

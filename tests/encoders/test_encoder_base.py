@@ -107,7 +107,7 @@ def test_wrong_layouts_say_what_they_look_like(shape, said):
 
 
 def test_unknown_motion():
-    with pytest.raises(InputError, match="'rgb', 'difference', 'deviation', got 'flow'"):
+    with pytest.raises(InputError, match="'rgb', 'difference', 'deviation', 'both', got 'flow'"):
         SmallFrameEncoder(motion="flow")
 
 

@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from contracts import check_encoder
-from videolit.encoders import SmallClipEncoder, SmallFrameEncoder
+from videolit.encoders import SmallClipEncoder, SmallFrameEncoder, TorchvisionFrameEncoder
 from videolit.types import InputError
 
 SMALL = (SmallFrameEncoder, SmallClipEncoder)
 
 
 @pytest.mark.parametrize("kind", SMALL)
-@pytest.mark.parametrize("motion", ["rgb", "difference", "deviation"])
+@pytest.mark.parametrize("motion", ["rgb", "difference", "deviation", "both"])
 def test_contract(kind, motion):
     encoder = kind(width=4, motion=motion)
     check_encoder(encoder, num_frames=5, size=40)
@@ -76,3 +76,13 @@ def test_a_frame_knows_where_things_stand():
                 place.forward = lambda images: nn.functional.pad(images, (0, 0, 0, 0, 0, 2))
         features = encoder(video)[0][0]
         assert (features[0] - features[1]).abs().max() < 1e-6
+
+
+def test_both_is_difference_and_deviation_side_by_side():
+    video = torch.randint(0, 256, (2, 5, 3, 32, 32), dtype=torch.uint8)
+    mask = torch.arange(5) < torch.tensor([5, 3])[:, None]
+    both = SmallClipEncoder(4, "both").normalise(video, mask)
+    parts = [SmallClipEncoder(4, m).normalise(video, mask) for m in ("difference", "deviation")]
+    torch.testing.assert_close(both, torch.cat(parts, 2), rtol=0, atol=0)
+    with pytest.raises(InputError, match="has 3 input channels, motion 'both' has 6"):
+        TorchvisionFrameEncoder("resnet18", motion="both")

@@ -12,7 +12,7 @@ from videolit.types import InputError
 
 LAYOUT = "(B, T, C, H, W)"
 
-Motion = Literal["rgb", "difference", "deviation"]
+Motion = Literal["rgb", "difference", "deviation", "both"]
 
 
 class VideoEncoder(nn.Module):
@@ -26,20 +26,23 @@ class VideoEncoder(nn.Module):
         motion: What the network sees: ``"rgb"``; ``"difference"``: each frame minus the one before
             it; or ``"deviation"``: each frame minus the mean of the clip's real frames, which
             takes away the background (of a camera at rest) and knows no order. A clip without
-            motion is exactly zero in both.
+            motion is exactly zero in either. ``"both"``: difference and deviation side by side, 6
+            channels, for encoders that are :attr:`trained from scratch <takes_both>`.
         mean: Mean of R, G and B in [0, 1], subtracted from ``"rgb"`` input only.
         std: Standard deviation of R, G and B in [0, 1], by which the input is divided.
 
     Attributes:
         num_frames: Fewest and most frames of a clip that it accepts; None = no limit.
         size: Smallest and largest height and width that it accepts, in pixels; None = no limit.
+        takes_both: Whether its first layer is made for the 6 channels of motion ``"both"``.
 
     Raises:
-        InputError: If ``motion`` is unknown.
+        InputError: If ``motion`` is unknown, or not for this encoder.
     """
 
     num_frames: tuple[int, int | None] = (1, None)
     size: tuple[int, int | None] = (1, None)
+    takes_both: bool = False
     mean: Tensor
     std: Tensor
 
@@ -56,6 +59,11 @@ class VideoEncoder(nn.Module):
         if motion not in get_args(Motion):
             known = ", ".join(map(repr, get_args(Motion)))
             raise InputError(f"motion must be one of {known}, got {motion!r}")
+        if motion == "both" and not self.takes_both:
+            raise InputError(
+                f"{type(self).__name__} has 3 input channels, motion 'both' has 6: take "
+                "'difference' or 'deviation', or SmallClipEncoder or SmallFrameEncoder"
+            )
         self.num_features = num_features
         self.motion: Motion = motion
         # Not persistent: a constant of the class, not something that was learnt.
@@ -94,7 +102,7 @@ class VideoEncoder(nn.Module):
             mask: bool ``(B, T)``.
 
         Returns:
-            float ``(B, T, C, H, W)``. Differences are zero at the first frame and wherever one of
+            float ``(B, T, C, H, W)``, C = 6 for ``"both"``. Differences are zero at the first frame and wherever one of
             the two frames is padding, deviations wherever the frame is.
         """
         dtype = next(self.parameters()).dtype
@@ -106,11 +114,12 @@ class VideoEncoder(nn.Module):
             mean, std = 255 * mean, 255 * std
         if self.motion == "rgb":
             return ((frames - mean) / std).to(dtype)
-        if self.motion == "deviation":
-            return (_deviation(frames, mask) / std).to(dtype)
-        both = (mask[:, 1:] & mask[:, :-1])[:, :, None, None, None]
-        change = torch.where(both, (frames[:, 1:] - frames[:, :-1]) / std, 0.0)
-        return torch.cat([torch.zeros_like(frames[:, :1]), change], 1).to(dtype)
+        parts = []
+        if self.motion in ("difference", "both"):
+            parts.append(_difference(frames, mask))
+        if self.motion in ("deviation", "both"):
+            parts.append(_deviation(frames, mask))
+        return torch.cat([(part / std).to(dtype) for part in parts], 2)
 
     def layers(self) -> list[list[nn.Module]]:
         """Return the modules of each layer, from input to output."""
@@ -202,6 +211,13 @@ def step_mask(mask: Tensor, stride: int) -> Tensor:
     """
     missing = -mask.shape[1] % stride
     return nn.functional.pad(mask, (0, missing)).view(len(mask), -1, stride).any(-1)
+
+
+def _difference(frames: Tensor, mask: Tensor) -> Tensor:
+    """Return each frame minus the one before, zero at the first and beside padding."""
+    real = (mask[:, 1:] & mask[:, :-1])[:, :, None, None, None]
+    change = torch.where(real, frames[:, 1:] - frames[:, :-1], 0.0)
+    return torch.cat([torch.zeros_like(frames[:, :1]), change], 1)
 
 
 def _deviation(frames: Tensor, mask: Tensor) -> Tensor:

@@ -19,18 +19,21 @@ class SmallFrameEncoder(VideoEncoder):
 
     Args:
         width: Channels of the second stage; the features have 8 times as many. Even.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"both"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If ``width`` is not even and positive.
     """
+
+    takes_both = True
 
     def __init__(self, width: int = 16, motion: Motion = "rgb") -> None:
         one, two, three, four = _channels(width)
         super().__init__(four, motion)
         self.width = width
         self.stages = nn.Sequential(
-            *_halve(3, one, 5),
+            *_halve(6 if motion == "both" else 3, one, 5),
             *_halve(one, two, 3),
             *_halve(two, three, 3),
             _Place(),
@@ -52,7 +55,8 @@ class SmallClipEncoder(VideoEncoder):
 
     Args:
         width: Channels of the second stage; the features have 8 times as many. Even.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"both"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If ``width`` is not even and positive.
@@ -60,6 +64,7 @@ class SmallClipEncoder(VideoEncoder):
 
     # Space is halved four times; below 16 pixels nothing of it is left.
     size = (16, None)
+    takes_both = True
 
     def __init__(self, width: int = 16, motion: Motion = "rgb") -> None:
         first, *rest = channels = _channels(width)
@@ -67,7 +72,9 @@ class SmallClipEncoder(VideoEncoder):
         self.width = width
         # The first stage sees the most pixels and costs the most: no convolution over time there.
         self.stages = nn.Sequential(
-            nn.Conv3d(3, first, (1, 5, 5), (1, 2, 2), (0, 2, 2), bias=False),
+            nn.Conv3d(
+                6 if motion == "both" else 3, first, (1, 5, 5), (1, 2, 2), (0, 2, 2), bias=False
+            ),
             nn.BatchNorm3d(first),
             nn.ReLU(inplace=True),
             *(_Stage(before, after) for before, after in zip(channels, rest, strict=False)),
