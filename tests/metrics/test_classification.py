@@ -16,6 +16,8 @@ from videolit.metrics import (
     MeanClassAccuracy,
     SampleScores,
     bootstrap_interval,
+    bootstrap_statistic,
+    macro_f1,
     majority_accuracy,
     mean_class_accuracy,
 )
@@ -205,3 +207,36 @@ def on_two_processes(rank, folder):
 def test_two_processes(tmp_path):
     mp.spawn(on_two_processes, (tmp_path,), nprocs=2)
     assert sorted(file.name for file in tmp_path.glob("done*")) == ["done0", "done1"]
+
+
+def test_macro_f1_is_sklearns():
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(0)
+    true, said = rng.integers(0, 4, 200), rng.integers(0, 5, 200)
+    counts = torch.zeros(6, 6, dtype=torch.int64)
+    counts.index_put_(
+        (torch.from_numpy(true), torch.from_numpy(said)), torch.tensor(1), accumulate=True
+    )
+    # Class 4 is answered and never true, class 5 neither.
+    assert macro_f1(counts) == pytest.approx(f1_score(true, said, average="macro"))
+    assert math.isnan(macro_f1(torch.zeros(3, 3, dtype=torch.int64)))
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_bootstrap_of_any_statistic_agrees_with_that_of_the_mean(grouped):
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(20), 6) if grouped else None
+    right = (rng.random(120) < np.repeat(rng.random(20), 6)).astype(float)
+    expected = bootstrap_interval(right, groups=groups, num_resamples=4000)
+    found = bootstrap_statistic(
+        lambda rows: float(right[rows].mean()), 120, groups=groups, num_resamples=4000
+    )
+    assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_draws_without_a_figure_are_left_out():
+    figures = iter([float("nan"), 0.5] * 100)
+    assert bootstrap_statistic(lambda rows: next(figures), 3) == (0.5, 0.5)
+    assert all(map(math.isnan, bootstrap_statistic(lambda rows: float("nan"), 3)))
+    assert all(map(math.isnan, bootstrap_statistic(lambda rows: 1.0, 0)))

@@ -21,8 +21,10 @@ from videolit.plots import (
     clip_strip,
     confusion_figure,
     confusion_table,
+    most_confused,
     per_class_table,
     read_history,
+    reliability_figure,
     save_figure,
     training_curves,
 )
@@ -347,6 +349,7 @@ def test_per_class_table_by_hand():
             "samples": 10,
             "recall": 0.8,
             "precision": pytest.approx(8 / 9),
+            "f1": pytest.approx(16 / 19),
             "most confused with": "b (2)",
         },
         {
@@ -439,3 +442,36 @@ def test_the_package_needs_neither_torch_nor_pyplot():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_most_confused_pairs_come_first():
+    counts = [[5, 2, 3], [0, 9, 3], [2, 0, 0]]
+    rows = most_confused(counts, ["a", "b", "c"], most=3)
+    assert [(row["true"], row["predicted"], row["samples"]) for row in rows] == [
+        ("a", "c", 3),
+        ("b", "c", 3),
+        ("c", "a", 2),
+    ]
+    assert [row["share"] for row in rows] == pytest.approx([0.3, 0.25, 1.0])
+    assert most_confused(np.eye(2, dtype=int), ["a", "b"]) == []
+
+
+def test_f1_of_each_class():
+    rows = per_class_table([[3, 1, 0], [2, 4, 0], [0, 0, 0]], ["a", "b", "c"])
+    assert [row["f1"] for row in rows] == [pytest.approx(6 / 9), pytest.approx(8 / 11), None]
+
+
+def test_reliability_diagram_shows_accuracies_and_gaps():
+    table = [
+        {"low": 0.4, "high": 0.5, "samples": 10, "confidence": 0.45, "accuracy": 0.3},
+        {"low": 0.9, "high": 1.0, "samples": 30, "confidence": 0.97, "accuracy": 0.6},
+    ]
+    figure = reliability_figure(table)
+    draw(figure)
+    upper, lower = figure.axes
+    assert [bar.get_height() for bar in upper.patches] == [0.3, 0.6]
+    assert [bar.get_height() for bar in lower.patches] == [0.25, 0.75]
+    gaps = [line.get_ydata() for line in upper.lines[1:]]
+    assert [list(gap) for gap in gaps] == [[0.3, 0.45], [0.6, 0.97]]
+    with pytest.raises(InputError, match="needs answers"):
+        reliability_figure([])

@@ -15,7 +15,7 @@ from videolit.callbacks.evaluation import card_path
 from videolit.metrics import SampleScores
 from videolit.ops import time
 from videolit.ops.files import atomic_path
-from videolit.types import VideoBatch
+from videolit.types import InputError, VideoBatch
 
 KINDS = ("frozen", "shuffled", "reversed")
 
@@ -40,7 +40,10 @@ class TemporalAudit(pl.Callback):
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start over."""
-        classes = len(task_of(pl_module).class_names or ())
+        task = task_of(pl_module)
+        if task.multi_label:
+            raise InputError("--audit compares accuracies, which several labels a clip do not have")
+        classes = len(task.class_names or ())
         self._stores = {kind: SampleScores(classes).to(pl_module.device) for kind in KINDS}
 
     @torch.inference_mode()

@@ -55,7 +55,8 @@ class ChanceWarning(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Look again at the end."""
-        if trainer.current_epoch > LEAST_EPOCHS:
+        # Several labels a clip have no accuracy.
+        if trainer.current_epoch > LEAST_EPOCHS and not task_of(pl_module).multi_label:
             self._warn("at the end of training", pl_module)
 
     def _warn(self, when: str, task: pl.LightningModule) -> None:

@@ -97,8 +97,8 @@ def prediction_rows(
 
     Yields:
         ``index``, ``path``, ``status`` (``"ok"`` or ``"error"``); then ``label``, ``probability``
-        and ``probabilities`` of all classes, likeliest first, or ``error``. ``true_label`` where
-        the data knows it. Repeats of other samples give no row.
+        and ``probabilities`` of all classes, likeliest first, or ``error``. ``true_label``, or
+        ``true_labels`` of several, where the data knows it. Repeats of other samples give no row.
     """
     for position, error in enumerate(output["error"]):
         if not error and not output["sample_mask"][position]:
@@ -117,7 +117,11 @@ def prediction_rows(
             row["label"], row["probability"] = next(iter(ranked.items()))
             row["probabilities"] = ranked
         if output["label"] is not None:
-            row["true_label"] = class_names[int(output["label"][position])]
+            truth = output["label"][position]
+            if truth.ndim:
+                row["true_labels"] = [class_names[k] for k in truth.nonzero().flatten().tolist()]
+            else:
+                row["true_label"] = class_names[int(truth)]
         yield row
 
 

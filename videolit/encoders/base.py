@@ -102,8 +102,8 @@ class VideoEncoder(nn.Module):
             mask: bool ``(B, T)``.
 
         Returns:
-            float ``(B, T, C, H, W)``, C = 6 for ``"both"``. Differences are zero at the first frame and wherever one of
-            the two frames is padding, deviations wherever the frame is.
+            float ``(B, T, C, H, W)``, C = 6 for ``"both"``. Differences are zero at the first frame
+            and wherever one of the two frames is padding, deviations wherever the frame is.
         """
         dtype = next(self.parameters()).dtype
         # bfloat16 cannot hold the moments, nor the difference of two frames in [0, 1], exactly.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
@@ -28,6 +29,20 @@ def mean_class_accuracy(confusion: Tensor) -> Tensor:
     samples = confusion.sum(1)
     occurs = samples > 0
     return (confusion.diagonal()[occurs] / samples[occurs]).mean()
+
+
+def macro_f1(confusion: Tensor) -> float:
+    """Average F1 over the classes that occur as truth or as answer.
+
+    Args:
+        confusion: int ``(K, K)``, samples by true class (row) and predicted class (column).
+
+    Returns:
+        In [0, 1]; NaN without a sample.
+    """
+    either = confusion.sum(0) + confusion.sum(1)
+    occurs = either > 0
+    return float((2 * confusion.diagonal()[occurs] / either[occurs]).mean())
 
 
 class MeanClassAccuracy(Metric):
@@ -138,6 +153,46 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_statistic(
+    statistic: Callable[[NDArray[np.int64]], float],
+    num_samples: int,
+    *,
+    groups: Sequence[Any] | ArrayLike | None = None,
+    num_resamples: int = 200,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Return a percentile bootstrap interval of any figure; see :func:`bootstrap_interval`.
+
+    Args:
+        statistic: Of positions of samples, int64 ``(M,)``, some of them repeated, to the figure.
+            Draws where it is NaN are left out.
+        num_samples: N.
+        groups: ``(N,)``, what samples have in common: whole groups are drawn.
+        num_resamples: Draws.
+        seed: Seed of the draws.
+        level: Share of the draws inside the interval, in (0, 1).
+
+    Returns:
+        Lower and upper end; NaN without a draw that has a figure.
+    """
+    number = np.arange(num_samples)
+    if groups is not None:
+        number = np.unique(np.asarray(groups), return_inverse=True)[1]
+    order = np.argsort(number, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(number))[:-1]) if num_samples else []
+    rng = np.random.default_rng(seed)
+    found = [
+        statistic(np.concatenate([parts[i] for i in rng.integers(len(parts), size=len(parts))]))
+        for _ in range(num_resamples if parts else 0)
+    ]
+    known = [value for value in found if not math.isnan(value)]
+    if not known:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def majority_accuracy(train_counts: ArrayLike, test_labels: ArrayLike | Tensor) -> float:
     """Return the accuracy of always answering the most frequent class of training.
 
@@ -161,6 +216,7 @@ class SampleScores(Metric):
 
     Args:
         num_classes: K.
+        several: Whether a sample has several labels, or none.
     """
 
     is_differentiable = False
@@ -170,9 +226,10 @@ class SampleScores(Metric):
     label: list[Tensor] | Tensor
     scores: list[Tensor] | Tensor
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, *, several: bool = False) -> None:
         super().__init__()
         self.num_classes = num_classes
+        self.several = several
         for name in ("index", "label", "scores"):
             self.add_state(name, [], dist_reduce_fx="cat")
         self.reset()
@@ -184,6 +241,8 @@ class SampleScores(Metric):
         # would not fit the others. A first piece without rows has the right dtype and shape.
         self.index = [torch.empty(0, dtype=torch.int64, device=self.device)]
         self.label = [torch.empty(0, dtype=torch.int64, device=self.device)]
+        if self.several:
+            self.label = [torch.empty(0, self.num_classes, device=self.device)]
         self.scores = [torch.empty(0, self.num_classes, device=self.device)]
 
     def update(self, index: Tensor, label: Tensor, scores: Tensor) -> None:
@@ -191,7 +250,7 @@ class SampleScores(Metric):
 
         Args:
             index: int64 ``(N,)``, the samples' positions in their split.
-            label: int64 ``(N,)``.
+            label: int64 ``(N,)``, or float ``(N, K)`` of several labels.
             scores: float ``(N, K)``.
         """
         assert isinstance(self.index, list)
@@ -205,7 +264,8 @@ class SampleScores(Metric):
         """Return what was added, each sample once, in the order of the index.
 
         Returns:
-            Index int64 ``(N,)``, label int64 ``(N,)``, scores float32 ``(N, K)``.
+            Index int64 ``(N,)``, label int64 ``(N,)`` or float ``(N, K)``, scores float32
+            ``(N, K)``.
         """
         index, label = dim_zero_cat(self.index), dim_zero_cat(self.label)
         scores = dim_zero_cat(self.scores)
@@ -223,6 +283,8 @@ class SampleScores(Metric):
         @functools.wraps(compute)
         def compute_rows() -> tuple[Tensor, Tensor, Tensor]:
             index, label, scores = squeezed()
-            return index.reshape(-1), label.reshape(-1), scores.reshape(-1, self.num_classes)
+            rows = (-1, self.num_classes)
+            label = label.reshape(rows if self.several else -1)
+            return index.reshape(-1), label, scores.reshape(rows)
 
         return compute_rows

@@ -1,7 +1,13 @@
 """Figures for notebooks, commands and reports, and the report page itself."""
 
+from videolit.plots.calibration import reliability_figure
 from videolit.plots.clips import ClipLabel, augmentation_grid, clip_grid, clip_strip
-from videolit.plots.confusion import confusion_figure, confusion_table, per_class_table
+from videolit.plots.confusion import (
+    confusion_figure,
+    confusion_table,
+    most_confused,
+    per_class_table,
+)
 from videolit.plots.curves import read_history, training_curves
 from videolit.plots.report import Report
 from videolit.plots.theme import save_figure
@@ -14,8 +20,10 @@ __all__ = [
     "clip_strip",
     "confusion_figure",
     "confusion_table",
+    "most_confused",
     "per_class_table",
     "read_history",
+    "reliability_figure",
     "save_figure",
     "training_curves",
 ]

@@ -143,9 +143,10 @@ def per_class_table(counts: ArrayLike, class_names: Sequence[str]) -> list[dict[
         class_names: K names.
 
     Returns:
-        Rows with ``class``, ``samples`` (int), ``recall`` and ``precision`` (in [0, 1]; None
-        where the class has no samples or was never predicted) and ``most confused with``: the
-        class that took most of its samples, with their number, or None without mistakes.
+        Rows with ``class``, ``samples`` (int), ``recall``, ``precision`` and ``f1`` (in [0, 1];
+        None where the class has no samples or was never predicted, ``f1`` where both) and ``most
+        confused with``: the class that took most of its samples, with their number, or None
+        without mistakes.
 
     Raises:
         InputError: If counts and names do not fit each other.
@@ -163,12 +164,43 @@ def per_class_table(counts: ArrayLike, class_names: Sequence[str]) -> list[dict[
                 "samples": samples,
                 "recall": float(table[i, i] / samples) if samples else None,
                 "precision": float(table[i, i] / predicted) if predicted else None,
+                "f1": float(2 * table[i, i] / (samples + predicted))
+                if samples + predicted
+                else None,
                 "most confused with": (
                     f"{class_names[worst]} ({mistakes[worst]})" if mistakes[worst] else None
                 ),
             }
         )
     return rows
+
+
+def most_confused(
+    counts: ArrayLike, class_names: Sequence[str], most: int = 10
+) -> list[dict[str, Any]]:
+    """Return the mistakes made most often: a true class taken for another one.
+
+    Args:
+        counts: Whole numbers ``(K, K)``, rows true, columns predicted.
+        class_names: K names.
+        most: Rows at most.
+
+    Returns:
+        Rows with ``true``, ``predicted``, ``samples`` and ``share`` (of the samples of the true
+        class, in (0, 1]), the most frequent first; of equally frequent ones the larger share.
+    """
+    table = _check(counts, class_names)
+    sizes = table.sum(1)
+    pairs = [
+        (int(table[i, j]), float(table[i, j] / sizes[i]), i, j)
+        for i, j in zip(*np.nonzero(table), strict=True)
+        if i != j
+    ]
+    pairs.sort(key=lambda pair: (-pair[0], -pair[1], pair[2], pair[3]))
+    return [
+        {"true": class_names[i], "predicted": class_names[j], "samples": count, "share": share}
+        for count, share, i, j in pairs[:most]
+    ]
 
 
 def _check(counts: ArrayLike, class_names: Sequence[str]) -> NDArray[np.int64]:

@@ -14,7 +14,13 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from videolit.encoders import VideoEncoder
-from videolit.metrics import MajorityBaseline, MeanClassAccuracy, SampleScores
+from videolit.metrics import (
+    MajorityBaseline,
+    MeanClassAccuracy,
+    SampleScores,
+    f1_scores,
+    mean_average_precision,
+)
 from videolit.ops.losses import binary_cross_entropy, cross_entropy, focal_loss
 from videolit.ops.mixing import cutmix, mixup, multi_hot
 from videolit.tasks.base import Schedule, VideoTask
@@ -153,6 +159,7 @@ class ActionTask(VideoTask):
         self.loss_weights: Tensor | None
         self.register_buffer("label_map", None, persistent=False)
         self.register_buffer("loss_weights", None, persistent=False)
+        self._built = (False, 0)
         # How many samples of the last test the model was trained on.
         self.num_seen = 0
         self._source: ClassSource | None = None
@@ -205,9 +212,9 @@ class ActionTask(VideoTask):
             InputError: If the model differs, or the data has classes that the checkpoint has not.
         """
         super().on_load_checkpoint(checkpoint)
-        self.class_names = read_record(checkpoint, "the checkpoint")["task"]["init_args"][
-            "class_names"
-        ]
+        settings = read_record(checkpoint, "the checkpoint")["task"]["init_args"]
+        self.class_names = settings["class_names"]
+        self.multi_label = settings.get("multi_label", False)
         self._build(len(self.class_names))
         if self._source is not None:
             self._meet(self._source)
@@ -216,8 +223,10 @@ class ActionTask(VideoTask):
 
     def _build(self, num_classes: int) -> None:
         """Make head and metrics for K classes; those that fit are kept."""
-        if self.head is not None and self.head.out_features == num_classes:
+        built = bool(self.multi_label), num_classes
+        if self.head is not None and self._built == built:
             return
+        self._built = built
         self.head = nn.Linear(self.temporal.num_features, num_classes).to(self.device)
         scores: dict[str, Metric | MetricCollection] = {
             "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
@@ -230,14 +239,18 @@ class ActionTask(VideoTask):
         # Each split has metrics of its own: none is reset by another's run.
         self.metrics = nn.ModuleDict()
         for split in ("val", "test"):
+            self.metrics[f"{split}_loss"] = MeanMetric()
+            if self.multi_label:
+                self.metrics[f"{split}_samples"] = SampleScores(num_classes, several=True)
+                continue
             # Groups that share states form at the first update, which a process without a sample
             # never makes: the processes would then disagree on what to exchange.
             self.metrics[f"{split}_scores"] = MetricCollection(
                 scores, prefix=f"{split}/", compute_groups=False
             ).clone()
-            self.metrics[f"{split}_loss"] = MeanMetric()
             self.metrics[f"{split}_majority"] = MajorityBaseline(num_classes)
-        self.metrics["test_samples"] = SampleScores(num_classes)
+        if not self.multi_label:
+            self.metrics["test_samples"] = SampleScores(num_classes)
         self.metrics.to(self.device)
 
     def _meet(self, source: ClassSource) -> None:
@@ -310,21 +323,23 @@ class ActionTask(VideoTask):
     def probabilities(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return class probabilities, averaged over the views of each video.
 
+        One decision between all classes (softmax), or with ``multi_label`` one for each (sigmoid).
+
         Args:
             video: ``(B, T, C, H, W)`` or ``(B, V, T, C, H, W)``; views are computed in chunks of
                 ``clips_per_step`` clips.
             mask: bool ``(B, T)`` or ``(B, V, T)``.
 
         Returns:
-            float32 ``(B, K)``; rows sum to 1.
+            float32 ``(B, K)``; rows sum to 1 unless ``multi_label``.
         """
         if video.ndim == 5:
-            return self._softmax(video, mask)
+            return self._scores(video, mask)
         clips = torch.split(video.flatten(0, 1), self.clips_per_step)
         masks: Sequence[Tensor | None] = [None] * len(clips)
         if mask is not None:
             masks = torch.split(mask.flatten(0, 1), self.clips_per_step)
-        scores = torch.cat([self._softmax(c, m) for c, m in zip(clips, masks, strict=True)])
+        scores = torch.cat([self._scores(c, m) for c, m in zip(clips, masks, strict=True)])
         return scores.view(*video.shape[:2], -1).mean(1)
 
     def training_step(self, batch: VideoBatch, batch_idx: int) -> Tensor:
@@ -397,6 +412,39 @@ class ActionTask(VideoTask):
                 "try a lower learning rate, --trainer.gradient_clip_val 1, or precision 32-true"
             )
 
+    def on_validation_epoch_start(self) -> None:
+        """Forget the samples of the epoch before."""
+        if self.multi_label:
+            cast("SampleScores", self.metrics["val_samples"]).reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the samples of all processes together, where they have several labels."""
+        self._score_sets("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Score the samples of all processes together, where they have several labels."""
+        self._score_sets("test")
+
+    def _score_sets(self, split: Literal["val", "test"]) -> None:
+        if not self.multi_label:
+            return
+        _, target, scores = cast("SampleScores", self.metrics[f"{split}_samples"]).compute()
+        micro, macro = f1_scores(scores, target)
+        self.log(f"{split}/map", mean_average_precision(scores, target), prog_bar=split == "val")
+        self.log_dict({f"{split}/micro_f1": micro, f"{split}/macro_f1": macro})
+
+    def _evaluate_sets(
+        self, split: Literal["val", "test"], index: Tensor, truth: Tensor, scores: Tensor
+    ) -> None:
+        """Keep the scores of samples with several labels, and update the loss."""
+        loss = cast("MeanMetric", self.metrics[f"{split}_loss"])
+        if len(truth) > 0:
+            cast("SampleScores", self.metrics[f"{split}_samples"]).update(index, truth, scores)
+            chance = scores.clamp(1e-7, 1 - 1e-7)
+            losses = -(truth * chance.log() + (1 - truth) * (1 - chance).log())
+            loss.update(losses.sum(-1))
+        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True)
+
     def validation_step(self, batch: VideoBatch, batch_idx: int) -> None:
         """Update the validation metrics."""
         self._evaluate(batch, "val")
@@ -405,7 +453,8 @@ class ActionTask(VideoTask):
         """Update the test metrics; return the probabilities for callbacks that show samples."""
         scores = self._evaluate(batch, "test")
         keep, label = batch["sample_mask"], self.labels(batch)
-        self.test_samples.update(batch["index"][keep], label[keep], scores[keep])
+        if not self.multi_label:
+            self.test_samples.update(batch["index"][keep], label[keep], scores[keep])
         return {"scores": scores, "label": label}
 
     def on_test_epoch_start(self) -> None:
@@ -467,15 +516,19 @@ class ActionTask(VideoTask):
         ordered = label.new_zeros(len(label), len(self.class_names or ()))
         return ordered.index_copy(1, self.label_map, label)
 
-    def _softmax(self, video: Tensor, mask: Tensor | None) -> Tensor:
+    def _scores(self, video: Tensor, mask: Tensor | None) -> Tensor:
         # In float32 whatever the precision of the model: bfloat16 cannot tell 0.999 from 1.
-        return cast("Tensor", self(video, mask).float().softmax(-1))
+        logits: Tensor = self(video, mask).float()
+        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
 
     def _evaluate(self, batch: VideoBatch, split: Literal["val", "test"]) -> Tensor:
         """Update a split's metrics with the samples that count; return all probabilities."""
         keep, label = batch["sample_mask"], self.labels(batch)
         scores = self.probabilities(batch["video"], batch["mask"])
         counted, truth = scores[keep], label[keep]
+        if self.multi_label:
+            self._evaluate_sets(split, batch["index"][keep], truth, counted)
+            return scores
         metrics = cast("MetricCollection", self.metrics[f"{split}_scores"])
         loss = cast("MeanMetric", self.metrics[f"{split}_loss"])
         majority = cast("MajorityBaseline", self.metrics[f"{split}_majority"])

@@ -190,7 +190,8 @@ class VideoTask(pl.LightningModule):
                 "trainer.max_steps"
             )
         rest = 0
-        if self.freeze_epochs:
+        # A trial of one batch has no second epoch.
+        if self.freeze_epochs and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             epochs = self.trainer.max_epochs or -1
             if epochs <= self.freeze_epochs:
                 raise InputError(
