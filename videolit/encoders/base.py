@@ -32,6 +32,8 @@ class VideoEncoder(nn.Module):
     Attributes:
         num_frames: Fewest and most frames of a clip that it accepts; None = no limit.
         size: Smallest and largest height and width that it accepts, in pixels; None = no limit.
+        grid: ``(T, H, W)`` of the patches that it has learnt positions for; None = an image's, or
+            none.
 
     Raises:
         InputError: If ``motion`` is unknown.
@@ -39,6 +41,7 @@ class VideoEncoder(nn.Module):
 
     num_frames: tuple[int, int | None] = (1, None)
     size: tuple[int, int | None] = (1, None)
+    grid: tuple[int, int, int] | None = None
     mean: Tensor
     std: Tensor
 

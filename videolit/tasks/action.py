@@ -65,6 +65,7 @@ class ActionTask(VideoTask):
         schedule: ``"cosine"`` or ``"constant"``.
         warmup: Share of all steps with a rising learning rate.
         freeze_encoder: Train temporal model and head only.
+        init_from: A file of weights for the encoder; see :class:`VideoTask`.
         compile_model: Use ``torch.compile``.
     """
 
@@ -84,6 +85,7 @@ class ActionTask(VideoTask):
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
         freeze_encoder: bool = False,
+        init_from: str | None = None,
         compile_model: bool = False,
     ) -> None:
         super().__init__(
@@ -94,6 +96,7 @@ class ActionTask(VideoTask):
             schedule=schedule,
             warmup=warmup,
             freeze_encoder=freeze_encoder,
+            init_from=init_from,
             compile_model=compile_model,
         )
         if clips_per_step < 1:
