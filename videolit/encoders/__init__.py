@@ -7,6 +7,7 @@ from videolit.encoders.frame import TorchvisionFrameEncoder
 from videolit.encoders.identity import IdentityEncoder
 from videolit.encoders.resnet3d import ResNet3DEncoder, SlowFastEncoder
 from videolit.encoders.small import SmallClipEncoder, SmallFrameEncoder
+from videolit.encoders.timm_frame import TimmFrameEncoder
 from videolit.encoders.x3d import X3DEncoder
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "SlowFastEncoder",
     "SmallClipEncoder",
     "SmallFrameEncoder",
+    "TimmFrameEncoder",
     "TorchvisionClipEncoder",
     "TorchvisionFrameEncoder",
     "VideoEncoder",
