@@ -1,7 +1,7 @@
 """What other projects call the weights of the networks that this one has too.
 
-PyTorchVideo 0.1.5 and MMAction2 1.2.0 by the state dicts of their own models; PySlowFast by the
-names of its modules, from which PyTorchVideo's published weights were converted.
+PyTorchVideo 0.1.5, MMAction2 1.2.0 and transformers 5.24 by what their own models and files hold;
+PySlowFast by the names of its modules, from which PyTorchVideo's published weights were converted.
 """
 
 from __future__ import annotations
@@ -147,6 +147,20 @@ _PYSLOWFAST_X3D: Rules = [
 ]
 # torchvision renames the weights of its own DenseNets when it reads them itself.
 _OLD_DENSENET: Rules = [(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.")]
+# transformers renames what its files hold when it reads them itself.
+_VIDEOMAE_FILE: Rules = [
+    (r"\.attention\.q_bias$", ".attention.query.bias"),
+    (r"\.attention\.v_bias$", ".attention.value.bias"),
+]
+_VIVIT_FILE: Rules = [
+    (r"(^|\.)encoder\.layer\.(\d+)\.", r"\1layers.\2."),
+    (r"\.attention\.attention\.query\.", ".attention.q_proj."),
+    (r"\.attention\.attention\.key\.", ".attention.k_proj."),
+    (r"\.attention\.attention\.value\.", ".attention.v_proj."),
+    (r"\.attention\.output\.dense\.", ".attention.o_proj."),
+    (r"\.intermediate\.dense\.", ".mlp.fc1."),
+    (r"\.output\.dense\.", ".mlp.fc2."),
+]
 
 STYLES: dict[str, Rules] = {
     "this encoder's": [],
@@ -158,6 +172,8 @@ STYLES: dict[str, Rules] = {
     "PySlowFast's": _PYSLOWFAST,
     "PySlowFast's X3D": _PYSLOWFAST_X3D,
     "torchvision's old DenseNet": _OLD_DENSENET,
+    "Hugging Face's VideoMAE": _VIDEOMAE_FILE,
+    "Hugging Face's ViViT": _VIVIT_FILE,
 }
 
 

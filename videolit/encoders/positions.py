@@ -42,7 +42,9 @@ def resize_positions(table: Tensor, before: Grid, after: Grid) -> Tensor:
     return torch.cat([first, flat.to(table.dtype)], -2)
 
 
-def adapt(name: str, value: Tensor, target: Tensor, grid: Grid | None) -> Tensor | None:
+def adapt(
+    name: str, value: Tensor, target: Tensor, grid: Grid | None, before: Grid | None = None
+) -> Tensor | None:
     """Bring a weight into the shape that a network has for it, where that keeps its meaning.
 
     - A kernel for images is repeated in time and divided by the number of repeats (Carreira &
@@ -56,6 +58,7 @@ def adapt(name: str, value: Tensor, target: Tensor, grid: Grid | None) -> Tensor
         value: What there is.
         target: What is wanted; only its shape counts.
         grid: ``(T, H, W)`` of the network's patches; None = it has square images only.
+        before: ``(T, H, W)`` of the patches of ``value``; None = as its length tells.
 
     Returns:
         ``value`` in the shape of ``target``, or None where there is no such way.
@@ -72,7 +75,7 @@ def adapt(name: str, value: Tensor, target: Tensor, grid: Grid | None) -> Tensor
     if "time_embed" in last or "temporal_pos" in last or "rel_pos" in last:
         return _along(value, target.shape[-2])
     if "relative_position_bias_table" in last or "pos" in last:
-        grids = _grids(value.shape[-2], target.shape[-2], grid)
+        grids = _grids(value.shape[-2], target.shape[-2], grid, before)
         return resize_positions(value, *grids) if grids is not None else None
     return None
 
@@ -91,7 +94,9 @@ def _along(table: Tensor, length: int) -> Tensor:
     return resize_positions(table, (table.shape[-2], 1, 1), (length, 1, 1))
 
 
-def _grids(before: int, after: int, grid: Grid | None) -> tuple[Grid, Grid] | None:
+def _grids(
+    before: int, after: int, grid: Grid | None, known: Grid | None
+) -> tuple[Grid, Grid] | None:
     """Return the grids of two tables from their lengths: the class token first, if any."""
     if grid is None:
         for num_first in (1, 0, 2, 5):
@@ -101,6 +106,8 @@ def _grids(before: int, after: int, grid: Grid | None) -> tuple[Grid, Grid] | No
         return None
     num_first = after - math.prod(grid)
     patches = before - num_first
+    if known is not None and patches == math.prod(known):
+        return known, grid
     if num_first not in (0, 1, 2, 5) or patches <= 0:
         return None
     side = math.isqrt(patches // grid[0])

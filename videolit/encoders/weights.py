@@ -148,6 +148,7 @@ def load_state(
     path: str | Path,
     *,
     grid: Grid | None = None,
+    before: Grid | None = None,
     notes: Sequence[str] = (),
 ) -> Fit:
     """Load all weights that fit, by the names of whichever project suits best.
@@ -157,6 +158,7 @@ def load_state(
         state: The weights; names may stand below any prefix, as ``module.`` or ``backbone.``.
         path: Their file, for messages.
         grid: ``(T, H, W)`` of the encoder's patches, where positions are those of a clip's.
+        before: The same of the weights; None = as the tables' lengths tell.
         notes: What the report should say beside.
 
     Raises:
@@ -173,7 +175,7 @@ def load_state(
     loaded, changed, other_shape = [], [], []
     with torch.no_grad():
         for name, value in values.items():
-            fitting = adapt(name, value, own[name], grid)
+            fitting = adapt(name, value, own[name], grid, before)
             sizes = f"{name} {_size(value)} → {_size(own[name])}"
             if fitting is None:
                 other_shape.append(sizes)
