@@ -350,9 +350,10 @@ def test_training_starts_from_another_tasks_encoder(trained, tiny_set, tmp_path,
     assert f"Weights: {count} of the encoder's {count} tensors" in said
     assert "unused" not in said
     assert all(torch.equal(task.encoder.state_dict()[name], source[name]) for name in source)
-    # Neither use nor resuming needs the file again.
+    # Neither use nor more training needs the file again.
     run.save_checkpoint(tmp_path / "x.ckpt")
     copy.unlink()
+    trainer(tmp_path).fit(task, datamodule=data(tiny_set))
     assert "start.ckpt" not in json.dumps(load_task(tmp_path / "x.ckpt").record())
     trainer(tmp_path, max_epochs=2).fit(
         ActionTask(SmallFrameEncoder(width=4), init_from=str(copy), freeze_encoder=True),
