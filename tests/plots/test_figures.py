@@ -357,6 +357,7 @@ def test_per_class_table_by_hand():
             "samples": 4,
             "recall": 0.75,
             "precision": 0.6,
+            "f1": pytest.approx(6 / 9),
             "most confused with": "a (1)",
         },
         {
@@ -364,6 +365,7 @@ def test_per_class_table_by_hand():
             "samples": 0,
             "recall": None,
             "precision": None,
+            "f1": None,
             "most confused with": None,
         },
     ]

@@ -441,6 +441,59 @@ def test_pretrained_weights_are_loaded_once_at_the_start_of_fit(tiny_set, tmp_pa
     assert calls == ["fetch", "load"]
 
 
+def test_training_starts_from_another_tasks_encoder(trained, tiny_set, tmp_path, capsys):
+    path, _, _ = trained
+    source = {
+        k: v for k, v in load_task(path).encoder.state_dict().items() if v.is_floating_point()
+    }
+    copy = tmp_path / "start.ckpt"
+    copy.write_bytes(path.read_bytes())
+    # Other classes, another temporal model; frozen, so that the start can be seen at the end.
+    task = ActionTask(
+        SmallFrameEncoder(width=4), MeanPool, init_from=str(copy), freeze_encoder=True
+    )
+    run = trainer(tmp_path)
+    run.fit(task, datamodule=data(tiny_set))
+    count = len(source)
+    said = capsys.readouterr().out
+    assert f"Weights: {count} of the encoder's {count} tensors" in said
+    assert "unused" not in said
+    assert all(torch.equal(task.encoder.state_dict()[name], source[name]) for name in source)
+    # Neither use nor more training needs the file again.
+    run.save_checkpoint(tmp_path / "x.ckpt")
+    copy.unlink()
+    trainer(tmp_path).fit(task, datamodule=data(tiny_set))
+    assert "start.ckpt" not in json.dumps(load_task(tmp_path / "x.ckpt").record())
+    trainer(tmp_path, max_epochs=2).fit(
+        ActionTask(SmallFrameEncoder(width=4), init_from=str(copy), freeze_encoder=True),
+        datamodule=data(tiny_set),
+        ckpt_path=tmp_path / "x.ckpt",
+    )
+    fresh = ActionTask(SmallFrameEncoder(width=4), init_from=str(copy))
+    with pytest.raises(InputError, match="no such file of weights"):
+        trainer(tmp_path).fit(fresh, datamodule=data(tiny_set))
+
+
+def test_another_encoder_starts_from_what_fits_and_says_so(trained, tiny_set, tmp_path):
+    path, _, _ = trained
+    task = ActionTask(SmallFrameEncoder(width=10), init_from=str(path))
+    with pytest.raises(InputError, match="nothing in it fits"):
+        trainer(tmp_path).fit(task, datamodule=data(tiny_set))
+    checkpoint = torch.load(path, weights_only=True)
+    lost = next(name for name in checkpoint["state_dict"] if name.startswith("encoder."))
+    del checkpoint["state_dict"][lost]
+    torch.save(checkpoint, tmp_path / "part.ckpt")
+    task = ActionTask(
+        SmallFrameEncoder(width=4, motion="difference"), init_from=str(tmp_path / "part.ckpt")
+    )
+    with pytest.warns(UserWarning, match="not all weights fitted") as caught:
+        trainer(tmp_path).fit(task, datamodule=data(tiny_set))
+    (said,) = [str(w.message) for w in caught if "not all weights" in str(w.message)]
+    assert f"left as they were: {lost.removeprefix('encoder.')}" in said
+    assert "its encoder is SmallFrameEncoder(" in said
+    assert "motion='rgb'" in said
+
+
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
 def test_precision(precision, tiny_set, tmp_path):
     task = ActionTask(SmallClipEncoder(width=4), partial(RNN, hidden_size=8))

@@ -35,6 +35,8 @@ class VideoEncoder(nn.Module):
         num_frames: Fewest and most frames of a clip that it accepts; None = no limit.
         size: Smallest and largest height and width that it accepts, in pixels; None = no limit.
         takes_both: Whether its first layer is made for the 6 channels of motion ``"both"``.
+        grid: ``(T, H, W)`` of the patches that it has learnt positions for; None = an image's, or
+            none.
 
     Raises:
         InputError: If ``motion`` is unknown, or not for this encoder.
@@ -43,6 +45,7 @@ class VideoEncoder(nn.Module):
     num_frames: tuple[int, int | None] = (1, None)
     size: tuple[int, int | None] = (1, None)
     takes_both: bool = False
+    grid: tuple[int, int, int] | None = None
     mean: Tensor
     std: Tensor
 

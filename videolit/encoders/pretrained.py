@@ -16,7 +16,7 @@ from torch import nn
 from videolit.types import InputError
 
 
-def check_name(name: str, known: Sequence[str]) -> None:
+def check_name(name: str, known: Sequence[str], owner: str = "torchvision") -> None:
     """Refuse an unknown model name and list those that look alike.
 
     Raises:
@@ -26,7 +26,7 @@ def check_name(name: str, known: Sequence[str]) -> None:
         return
     close = difflib.get_close_matches(name, known, n=4, cutoff=0.4)
     hint = f"did you mean {', '.join(close)}?" if close else f"known are {', '.join(known)}"
-    raise InputError(f"torchvision has no such model: {name!r}; {hint}")
+    raise InputError(f"{owner} has no such model: {name!r}; {hint}")
 
 
 def none_or_name(weights: str | None) -> str | None:

@@ -86,6 +86,7 @@ class ActionTask(VideoTask):
         freeze_encoder: Train temporal model and head only.
         freeze_epochs: Train temporal model and head only for so many epochs, then all.
         recompute: Keep less of the encoder in memory while training, at the cost of time.
+        init_from: A file of weights for the encoder; see :class:`VideoTask`.
         compile_model: Use ``torch.compile``.
     """
 
@@ -113,6 +114,7 @@ class ActionTask(VideoTask):
         freeze_encoder: bool = False,
         freeze_epochs: int = 0,
         recompute: bool = False,
+        init_from: str | None = None,
         compile_model: bool = False,
     ) -> None:
         super().__init__(
@@ -127,6 +129,7 @@ class ActionTask(VideoTask):
             freeze_encoder=freeze_encoder,
             freeze_epochs=freeze_epochs,
             recompute=recompute,
+            init_from=init_from,
             compile_model=compile_model,
         )
         if clips_per_step < 1:

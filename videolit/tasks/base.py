@@ -11,20 +11,23 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from videolit import __version__
 from videolit.encoders import VideoEncoder
 from videolit.encoders.layers import layer_parameters, recompute_layers
-from videolit.tasks.checkpoint import FORMAT, IDS_KEY, KEY, describe, read_record
+from videolit.encoders.pretrained import none_or_name
+from videolit.tasks.checkpoint import FORMAT, IDS_KEY, KEY, describe, part_name, read_record
+from videolit.tasks.weights import load_encoder
 from videolit.temporal import MeanPool, TemporalModel
 from videolit.types import ClipSpec, InputError
 
 Schedule = Literal["cosine", "constant"]
 
 # Recorded apart from the task's own arguments, or of no use once training is over.
-_LEFT_OUT = frozenset({"encoder", "temporal", "optimizer"})
+_LEFT_OUT = frozenset({"encoder", "temporal", "optimizer", "init_from"})
 
 
 class VideoTask(pl.LightningModule):
@@ -46,6 +49,10 @@ class VideoTask(pl.LightningModule):
         freeze_epochs: Leave them so for this many epochs, then train them; warmup starts anew.
         recompute: Keep only what the encoder's blocks take in and compute what lies between again
             in the backward pass: less memory, about a third more time.
+        init_from: A file of weights for the encoder, in place of its own pretrained ones: a
+            checkpoint of any task, or a state dict of torchvision, PyTorchVideo, MMAction2,
+            PySlowFast, timm or Hugging Face style (``.pth``, ``.pt``, ``.pyth``, ``.safetensors``).
+            Read at the start of fit, and not needed later.
         compile_model: Compile encoder and temporal model with ``torch.compile``.
 
     Raises:
@@ -66,6 +73,7 @@ class VideoTask(pl.LightningModule):
         freeze_encoder: bool = False,
         freeze_epochs: int = 0,
         recompute: bool = False,
+        init_from: str | None = None,
         compile_model: bool = False,
     ) -> None:
         super().__init__()
@@ -97,6 +105,7 @@ class VideoTask(pl.LightningModule):
         self.freeze_encoder = freeze_encoder
         self.freeze_epochs = freeze_epochs
         self.recompute = recompute
+        self.init_from = none_or_name(init_from)
         self.compile_model = compile_model
         self._is_compiled = False
         # Whether the encoder's weights come from a checkpoint or have been loaded already.
@@ -169,12 +178,19 @@ class VideoTask(pl.LightningModule):
             torch.manual_seed(torch.initial_seed() + self.trainer.global_rank)
         if self._has_weights:
             return
+        self._has_weights = True
+        if self.init_from is not None:
+            fit = load_encoder(self.encoder, self.init_from)
+            if not fit.is_whole:
+                rank_zero_warn(f"not all weights fitted: {fit.describe()}")
+            elif self.trainer.is_global_zero:
+                print(f"Weights: {fit.describe()}")
+            return
         # One process of each machine downloads, the others find the file.
         if self.trainer.local_rank == 0:
             self.encoder.fetch_pretrained()
         self.trainer.strategy.barrier("pretrained weights")
         self.encoder.load_pretrained()
-        self._has_weights = True
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Give the encoder, its layers and all norms their own settings; warm up, then decay.
@@ -311,8 +327,8 @@ class VideoTask(pl.LightningModule):
                 one["init_args"] = {k: v for k, v in one["init_args"].items() if k != "weights"}
             if theirs != ours:
                 raise InputError(
-                    f"the checkpoint's {part} is {_name(theirs)}, this model's is {_name(ours)}: "
-                    "use the configuration that the checkpoint was trained with"
+                    f"the checkpoint's {part} is {part_name(theirs)}, this model's is "
+                    f"{part_name(ours)}: use the configuration that the checkpoint was trained with"
                 )
 
 
@@ -338,9 +354,3 @@ def _factor(step: int, *, rest: int, steps: float, warmup: float, schedule: Sche
 
 def _default_optimizer(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.05)
-
-
-def _name(record: dict[str, Any]) -> str:
-    """Write a recorded part as Python would: ``RNN(in_features=128, cell='gru')``."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in record["init_args"].items())
-    return f"{record['class_path'].rpartition('.')[2]}({arguments})"

@@ -182,3 +182,9 @@ def load_task(
     except RuntimeError as problem:
         raise InputError(f"{path}: the weights do not fit the model: {problem}") from problem
     return task.to(map_location).eval()
+
+
+def part_name(record: Mapping[str, Any]) -> str:
+    """Write a recorded part as Python would: ``RNN(in_features=128, cell='gru')``."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in record["init_args"].items())
+    return f"{record['class_path'].rpartition('.')[2]}({arguments})"
