@@ -48,6 +48,7 @@ bench: setup
 evidence: setup
 	$(BIN)/python tests/evidence/action.py
 	$(BIN)/python tests/evidence/data.py
+	$(BIN)/python tests/evidence/real.py
 
 clean:
 	rm -rf $(VENV) demo runs dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

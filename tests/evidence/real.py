@@ -90,6 +90,8 @@ def main() -> None:
                     print(key, f"{found['accuracy']:.3f} in {found['seconds']:.0f} s", flush=True)
     if results:
         write_table(results)
+    else:
+        print("no results, the README stays as it is")
 
 
 def folds(name: str, data: Path) -> list[tuple[str, str, str, list[str], list[str]]]:
