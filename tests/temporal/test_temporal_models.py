@@ -6,11 +6,15 @@ import pytest
 import torch
 
 from contracts import check_temporal
-from videolit.temporal import RNN, TCN, AttentionPool, MeanPool, Transformer
+from videolit.temporal import RNN, TCN, TRN, AttentionPool, MaxPool, MeanPool, Transformer
+from videolit.temporal.trn import _tuples
 from videolit.types import InputError
 
 MODELS = {
     "mean": lambda: MeanPool(5),
+    "max": lambda: MaxPool(5),
+    "trn": lambda: TRN(5, hidden_size=8, dropout=0.3),
+    "trn of few tuples": lambda: TRN(5, hidden_size=8, num_scales=3, max_tuples=4),
     "attention": lambda: AttentionPool(5, hidden_size=7),
     "lstm": lambda: RNN(5, hidden_size=4),
     "gru": lambda: RNN(5, "gru", hidden_size=4, bidirectional=False),
@@ -38,7 +42,7 @@ def test_order_matters_unless_steps_are_only_averaged(name):
         forward, backward = (
             model.pool(model(clip, mask), mask) for clip in (features, features.flip(1))
         )
-    assert torch.allclose(forward, backward, atol=1e-5) is (name in ("mean", "attention"))
+    assert torch.allclose(forward, backward, atol=1e-5) is (name in ("mean", "max", "attention"))
 
 
 def test_mean_of_the_real_steps():
@@ -141,3 +145,50 @@ def test_how_far_a_step_is_seen():
 def test_settings_out_of_range_of_convolutions_and_attention(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_max_of_the_real_steps():
+    features = torch.tensor([[[1.0, -5.0], [-3.0, -4.0], [100.0, 0.0]]])
+    mask = torch.tensor([[True, True, False]])
+    model = MaxPool(2)
+    assert model.pool(model(features, mask), mask).tolist() == [[1.0, -4.0]]
+
+
+def test_relations_against_a_loop():
+    import itertools
+
+    torch.manual_seed(0)
+    model = TRN(5, hidden_size=4, num_scales=3, max_tuples=100).eval()
+    features = torch.randn(2, 5, 5)
+    mask = torch.arange(5) < torch.tensor([5, 2])[:, None]
+    with torch.no_grad():
+        found = model.pool(model(features, mask), mask)
+        for row, length in enumerate((5, 2)):
+            steps = features[row, :length] @ model.enter.weight.T + model.enter.bias
+            scales = []
+            for size in range(1, min(3, length) + 1):
+                answers = [
+                    model.relations[size - 1](torch.cat([steps[i] for i in places]))
+                    for places in itertools.combinations(range(length), size)
+                ]
+                scales.append(torch.stack(answers).mean(0))
+            torch.testing.assert_close(found[row], torch.stack(scales).mean(0))
+
+
+@pytest.mark.parametrize(
+    ("length", "size", "most"), [(16, 2, 16), (16, 5, 16), (9, 8, 4), (40, 3, 20)]
+)
+def test_drawn_tuples_are_ascending_distinct_and_spread(length, size, most):
+    drawn = _tuples(length, size, most)
+    assert len(drawn) == len({tuple(t) for t in drawn}) == most
+    assert all(list(t) == sorted(set(t)) and 0 <= t[0] and t[-1] < length for t in drawn)
+    assert drawn == _tuples.__wrapped__(length, size, most)
+    if size * most >= 2 * length:
+        assert {step for t in drawn for step in t} == set(range(length))
+    assert _tuples(4, 2, 100) == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
+
+
+def test_trn_refuses_what_is_out_of_range():
+    for settings, words in (({"num_scales": 0}, "num_scales"), ({"dropout": 1.0}, "dropout")):
+        with pytest.raises(InputError, match=words):
+            TRN(5, **settings)

@@ -2,9 +2,20 @@
 
 from videolit.temporal.attention import AttentionPool
 from videolit.temporal.base import TemporalModel
+from videolit.temporal.maximum import MaxPool
 from videolit.temporal.mean import MeanPool
 from videolit.temporal.rnn import RNN
 from videolit.temporal.tcn import TCN
 from videolit.temporal.transformer import Transformer
+from videolit.temporal.trn import TRN
 
-__all__ = ["RNN", "TCN", "AttentionPool", "MeanPool", "TemporalModel", "Transformer"]
+__all__ = [
+    "RNN",
+    "TCN",
+    "TRN",
+    "AttentionPool",
+    "MaxPool",
+    "MeanPool",
+    "TemporalModel",
+    "Transformer",
+]
