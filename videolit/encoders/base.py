@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from videolit.encoders.layers import split_layers
+from videolit.encoders.shift import ShiftHook
 from videolit.types import InputError
 
 LAYOUT = "(B, T, C, H, W)"
@@ -179,13 +180,16 @@ def check_video(video: Tensor, mask: Tensor | None) -> None:
             )
 
 
-def encode_frames(network: nn.Module, frames: Tensor, mask: Tensor) -> Tensor:
+def encode_frames(
+    network: nn.Module, frames: Tensor, mask: Tensor, shift: ShiftHook | None = None
+) -> Tensor:
     """Apply an image network to each real frame.
 
     Args:
         network: Images float ``(N, C, H, W)`` to features ``(N, D)``.
         frames: float ``(B, T, C, H, W)``.
         mask: bool ``(B, T)``; the other frames are not computed.
+        shift: The network's temporal shift; its clips are set.
 
     Returns:
         float ``(B, T, D)``, zero at padding.
@@ -196,6 +200,8 @@ def encode_frames(network: nn.Module, frames: Tensor, mask: Tensor) -> Tensor:
     images = frames[mask]
     if len(images) == 0:
         raise InputError("the batch has no real frame: its mask is False everywhere")
+    if shift is not None:
+        shift.clips = mask.nonzero()[:, 0]
     found: Tensor = network(images.contiguous(memory_format=torch.channels_last))
     features = found.new_zeros((*mask.shape, found.shape[-1]))
     features[mask] = found

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from videolit.encoders import pretrained
 from videolit.encoders.base import Motion, VideoEncoder, encode_frames
+from videolit.encoders.shift import add_shift
 from videolit.types import InputError
 
 # Smallest height and width that a network can take, in pixels, where not 32; found by trying.
@@ -26,13 +27,20 @@ class TorchvisionFrameEncoder(VideoEncoder):
         weights: A member of its weights enum, as ``"IMAGENET1K_V1"`` or ``"DEFAULT"``; None =
             random weights. They are fetched by :meth:`load_pretrained`.
         motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        shift: Temporal shift in each residual block (TSM, Lin et al. 2019): ``"both"`` ways or
+            ``"causal"``; None = frames do not see each other.
 
     Raises:
-        InputError: If model or weights are unknown, or the model does not end in a linear layer.
+        InputError: If model, weights or shift are unknown, the model does not end in a linear
+            layer, or has no residual blocks to shift.
     """
 
     def __init__(
-        self, name: str = "resnet18", weights: str | None = None, motion: Motion = "rgb"
+        self,
+        name: str = "resnet18",
+        weights: str | None = None,
+        motion: Motion = "rgb",
+        shift: str | None = None,
     ) -> None:
         known = torchvision.models.list_models(module=torchvision.models)
         pretrained.check_name(name, known)
@@ -44,6 +52,8 @@ class TorchvisionFrameEncoder(VideoEncoder):
         self.name = name
         self.weights = pretrained.none_or_name(weights)
         self.network = network
+        self.shift = shift
+        self._hook = None if shift is None else add_shift(network, name, shift)
         self.size = (_SMALLEST.get(name, 32), None)
         if name.startswith(("vit_", "maxvit_")):
             only = kind.meta["min_size"][0]
@@ -51,7 +61,8 @@ class TorchvisionFrameEncoder(VideoEncoder):
 
     def encode(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode checked clips; see :meth:`VideoEncoder.forward`."""
-        return encode_frames(self.network, self.normalise(video, mask), mask), mask
+        frames = self.normalise(video, mask)
+        return encode_frames(self.network, frames, mask, self._hook), mask
 
     def fetch_pretrained(self) -> None:
         """Download the weights to torch's cache.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from videolit.encoders.base import Motion, VideoEncoder, encode_frames
+from videolit.encoders.shift import ShiftHook, check_shift
 from videolit.ops.time import hold
 from videolit.types import InputError
 
@@ -21,14 +22,16 @@ class SmallFrameEncoder(VideoEncoder):
         width: Channels of the second stage; the features have 8 times as many. Even.
         motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"both"``; see
             :class:`VideoEncoder`.
+        shift: Temporal shift before each stage but the first (TSM, Lin et al. 2019): ``"both"``
+            ways or ``"causal"``; None = frames do not see each other.
 
     Raises:
-        InputError: If ``width`` is not even and positive.
+        InputError: If ``width`` is not even and positive, or the shift is unknown.
     """
 
     takes_both = True
 
-    def __init__(self, width: int = 16, motion: Motion = "rgb") -> None:
+    def __init__(self, width: int = 16, motion: Motion = "rgb", shift: str | None = None) -> None:
         one, two, three, four = _channels(width)
         super().__init__(four, motion)
         self.width = width
@@ -41,10 +44,17 @@ class SmallFrameEncoder(VideoEncoder):
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
         )
+        self.shift = shift
+        self._hook = None if shift is None else ShiftHook(check_shift(shift))
+        if self._hook is not None:
+            convolutions = [part for part in self.stages if isinstance(part, nn.Conv2d)]
+            for convolution in convolutions[1:]:
+                convolution.register_forward_pre_hook(self._hook)
 
     def encode(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode checked clips; see :meth:`VideoEncoder.forward`."""
-        return encode_frames(self.stages, self.normalise(video, mask), mask), mask
+        frames = self.normalise(video, mask)
+        return encode_frames(self.stages, frames, mask, self._hook), mask
 
 
 class SmallClipEncoder(VideoEncoder):

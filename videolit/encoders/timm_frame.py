@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from videolit.encoders import hub, pretrained
 from videolit.encoders.base import Motion, VideoEncoder, encode_frames
+from videolit.encoders.shift import add_shift
 from videolit.types import InputError
 
 
@@ -26,6 +27,7 @@ class TimmFrameEncoder(VideoEncoder):
         image_size: Height and width of the frames, in pixels, for a network that takes one size
             only; None = the size that its weights were made for. Positions are interpolated.
         motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        shift: Temporal shift in each residual block: ``"both"``, ``"causal"`` or None.
 
     Raises:
         InputError: If timm is not installed, or model, weights or size are unknown to it.
@@ -37,6 +39,7 @@ class TimmFrameEncoder(VideoEncoder):
         weights: str | None = None,
         image_size: int | None = None,
         motion: Motion = "rgb",
+        shift: str | None = None,
     ) -> None:
         timm = hub.need("timm", "timm", "TimmFrameEncoder")
         pretrained.check_name(name, timm.list_models(), "timm")
@@ -53,6 +56,8 @@ class TimmFrameEncoder(VideoEncoder):
         self.weights = weights
         self.image_size = image_size
         self.network: nn.Module = network
+        self.shift = shift
+        self._hook = None if shift is None else add_shift(network, name, shift)
         self.size = (32, None)
         if settings.get("fixed_input_size"):
             only = image_size or settings["input_size"][-1]
@@ -60,7 +65,8 @@ class TimmFrameEncoder(VideoEncoder):
 
     def encode(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode checked clips; see :meth:`VideoEncoder.forward`."""
-        return encode_frames(self.network, self.normalise(video, mask), mask), mask
+        frames = self.normalise(video, mask)
+        return encode_frames(self.network, frames, mask, self._hook), mask
 
     def fetch_pretrained(self) -> None:
         """Download the weights to the hub's cache.

@@ -73,7 +73,7 @@ class TRN(TemporalModel):
         """Return the mean of the relations of all scales, ``(B, num_features)``."""
         lengths = mask.sum(1)
         pooled = sequence.new_zeros(len(sequence), self.num_features)
-        for length in lengths.unique().tolist():
+        for length in sorted(set(lengths.tolist())):
             rows = lengths == length
             steps = sequence[rows, :length]
             scales = [
