@@ -107,7 +107,9 @@ def test_wrong_layouts_say_what_they_look_like(shape, said):
 
 
 def test_unknown_motion():
-    with pytest.raises(InputError, match="'rgb', 'difference', 'deviation', 'both', got 'flow'"):
+    with pytest.raises(
+        InputError, match="'rgb', 'difference', 'deviation', 'both', 'learned', got 'flow'"
+    ):
         SmallFrameEncoder(motion="flow")
 
 
@@ -138,3 +140,43 @@ def test_step_mask_against_a_loop():
                 for row in mask.tolist()
             ]
             assert step_mask(mask, stride).tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_a_learnt_filter_begins_as_the_difference(dtype):
+    video = torch.randint(0, 256, (2, 6, 3, 4, 4), dtype=torch.uint8)
+    video = video if dtype == torch.uint8 else video / 255
+    mask = torch.arange(6) < torch.tensor([6, 4])[:, None]
+    learned, plain = Pixels("learned"), Pixels("difference")
+    torch.testing.assert_close(
+        learned.normalise(video, mask), plain.normalise(video, mask), rtol=0, atol=0
+    )
+    assert learned.motion_filter.weight.requires_grad
+    learned.normalise(video, mask).square().sum().backward()
+    assert (learned.motion_filter.weight.grad.abs() > 0).all()
+
+
+def test_a_learnt_filter_can_look_before_and_after_and_at_the_mean():
+    encoder = Pixels("learned")
+    with torch.no_grad():
+        encoder.motion_filter.weight.copy_(
+            torch.tensor([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+        )
+    mask = torch.tensor([[True, True, True, True, False]])
+    found = encoder.normalise(grey(0, 51, 153, 255, 99), mask)[0, :, :, 0, 0] * torch.tensor(
+        [0.1, 0.2, 0.5]
+    )
+    torch.testing.assert_close(found[:, 0], torch.tensor([0.0, 0, 0.2, 0.4, 0]))
+    torch.testing.assert_close(found[:, 1], torch.tensor([0.2, 0.4, 0.4, 0, 0]))
+    mean = (0 + 51 + 153 + 255) / 4 / 255
+    expected = torch.tensor([0, 0.2, 0.6, 1.0, mean]) - mean
+    torch.testing.assert_close(found[:, 2], expected)
+
+
+def test_a_frozen_clip_is_zero_whatever_was_learnt():
+    encoder = Pixels("learned")
+    with torch.no_grad():
+        encoder.motion_filter.weight.normal_()
+    video = torch.randint(0, 256, (1, 1, 3, 4, 4), dtype=torch.uint8).expand(2, 5, 3, 4, 4)
+    mask = torch.arange(5) < torch.tensor([5, 3])[:, None]
+    assert (encoder.normalise(video, mask) == 0).all()

@@ -14,7 +14,7 @@ SMALL = (SmallFrameEncoder, SmallClipEncoder)
 
 
 @pytest.mark.parametrize("kind", SMALL)
-@pytest.mark.parametrize("motion", ["rgb", "difference", "deviation", "both"])
+@pytest.mark.parametrize("motion", ["rgb", "difference", "deviation", "both", "learned"])
 def test_contract(kind, motion):
     encoder = kind(width=4, motion=motion)
     check_encoder(encoder, num_frames=5, size=40)

@@ -13,7 +13,7 @@ from videolit.types import InputError
 
 LAYOUT = "(B, T, C, H, W)"
 
-Motion = Literal["rgb", "difference", "deviation", "both"]
+Motion = Literal["rgb", "difference", "deviation", "both", "learned"]
 
 
 class VideoEncoder(nn.Module):
@@ -29,6 +29,8 @@ class VideoEncoder(nn.Module):
             takes away the background (of a camera at rest) and knows no order. A clip without
             motion is exactly zero in either. ``"both"``: difference and deviation side by side, 6
             channels, for encoders that are :attr:`trained from scratch <takes_both>`.
+            ``"learned"``: a filter over time of differences and deviations, trained with the
+            network, that begins as ``"difference"``; see :class:`MotionFilter`.
         mean: Mean of R, G and B in [0, 1], subtracted from ``"rgb"`` input only.
         std: Standard deviation of R, G and B in [0, 1], by which the input is divided.
 
@@ -73,6 +75,7 @@ class VideoEncoder(nn.Module):
         # Not persistent: a constant of the class, not something that was learnt.
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.motion_filter = MotionFilter() if motion == "learned" else None
 
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Encode clips.
@@ -118,6 +121,9 @@ class VideoEncoder(nn.Module):
             mean, std = 255 * mean, 255 * std
         if self.motion == "rgb":
             return ((frames - mean) / std).to(dtype)
+        if self.motion_filter is not None:
+            filtered: Tensor = self.motion_filter(frames, mask)
+            return (filtered / std).to(dtype)
         parts = []
         if self.motion in ("difference", "both"):
             parts.append(_difference(frames, mask))
@@ -148,6 +154,40 @@ class VideoEncoder(nn.Module):
                 f"{_range(self.size)} pixels, got {num_frames} frames of {height}×{width}: change "
                 "num_frames or size of the clips, or take another encoder"
             )
+
+
+class MotionFilter(nn.Module):
+    """A learnt filter of motion, for each colour on its own.
+
+    Each frame becomes a weighted sum of the differences (frame minus the one before) of the frame
+    before it, its own and the frame after it, and of its deviation from the clip's mean. What
+    stands still is zero whatever the weights, so no background gets through. It begins as the plain
+    difference.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        begin = torch.tensor([0.0, 1.0, 0.0, 0.0])
+        self.weight = nn.Parameter(begin.repeat(3, 1))
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Filter clips.
+
+        Args:
+            frames: float ``(B, T, 3, H, W)``.
+            mask: bool ``(B, T)``.
+
+        Returns:
+            float ``(B, T, 3, H, W)``, zero at padding.
+        """
+        change = _difference(frames, mask)
+        still = torch.zeros_like(change[:, :1])
+        before = torch.cat([still, change[:, :-1]], 1)
+        after = torch.cat([change[:, 1:], still], 1)
+        parts = (before, change, after, _deviation(frames, mask))
+        weight = self.weight.to(frames.dtype)[:, :, None, None]
+        found = sum(weight[:, k] * part for k, part in enumerate(parts))
+        return torch.where(mask[:, :, None, None, None], found, 0.0)
 
 
 def check_video(video: Tensor, mask: Tensor | None) -> None:

@@ -17,7 +17,8 @@ class C3DEncoder(VideoEncoder):
 
     Args:
         dropout: Share of the hidden units that are left out in training, in [0, 1).
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
     """
 
     num_frames = (16, 16)

@@ -43,7 +43,8 @@ class TorchvisionClipEncoder(VideoEncoder):
         name: One of those above.
         weights: A member of its weights enum, as ``"KINETICS400_V1"`` or ``"DEFAULT"``; None =
             random weights. They are fetched by :meth:`load_pretrained`.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If model or weights are unknown.

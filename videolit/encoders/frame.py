@@ -26,7 +26,8 @@ class TorchvisionFrameEncoder(VideoEncoder):
         name: A classification model of torchvision, as ``"resnet18"``.
         weights: A member of its weights enum, as ``"IMAGENET1K_V1"`` or ``"DEFAULT"``; None =
             random weights. They are fetched by :meth:`load_pretrained`.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
         shift: Temporal shift in each residual block (TSM, Lin et al. 2019): ``"both"`` ways or
             ``"causal"``; None = frames do not see each other.
 

@@ -76,7 +76,8 @@ class HFVideoEncoder(VideoEncoder):
         num_heads: Heads of attention in each.
         patch_size: Height and width of a patch, in pixels.
         mlp_ratio: Hidden units of a block's perceptron, in multiples of ``hidden_size``.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If transformers is not installed, the architecture is unknown, or the sizes do

@@ -43,7 +43,8 @@ class ResNet3DEncoder(VideoEncoder):
         time_padding: What the convolutions see before the first and after the last frame: these
             frames again, so that a still clip stays still; or black, as published video weights
             were trained.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If model, weights or padding are unknown.
@@ -110,7 +111,8 @@ class SlowFastEncoder(VideoEncoder):
         name: ``"slowfast_r50_8x8"`` (of 32 frames the slow pathway sees 8; 34.6 M parameters with a
             classifier of 400) or ``"slowfast_r50_4x16"`` (4 of 32; 34.4 M).
         time_padding: See :class:`ResNet3DEncoder`.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If model or padding are unknown.

@@ -20,7 +20,7 @@ class SmallFrameEncoder(VideoEncoder):
 
     Args:
         width: Channels of the second stage; the features have 8 times as many. Even.
-        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"both"``; see
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"``, ``"both"`` or ``"learned"``; see
             :class:`VideoEncoder`.
         shift: Temporal shift before each stage but the first (TSM, Lin et al. 2019): ``"both"``
             ways or ``"causal"``; None = frames do not see each other.
@@ -65,7 +65,7 @@ class SmallClipEncoder(VideoEncoder):
 
     Args:
         width: Channels of the second stage; the features have 8 times as many. Even.
-        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"both"``; see
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"``, ``"both"`` or ``"learned"``; see
             :class:`VideoEncoder`.
 
     Raises:

@@ -26,7 +26,8 @@ class TimmFrameEncoder(VideoEncoder):
             their licences are their makers'.
         image_size: Height and width of the frames, in pixels, for a network that takes one size
             only; None = the size that its weights were made for. Positions are interpolated.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
         shift: Temporal shift in each residual block: ``"both"``, ``"causal"`` or None.
 
     Raises:

@@ -27,7 +27,8 @@ class X3DEncoder(VideoEncoder):
 
     Args:
         name: ``"x3d_xs"``, ``"x3d_s"`` or ``"x3d_m"``.
-        motion: ``"rgb"``, ``"difference"`` or ``"deviation"``; see :class:`VideoEncoder`.
+        motion: ``"rgb"``, ``"difference"``, ``"deviation"`` or ``"learned"``; see
+            :class:`VideoEncoder`.
 
     Raises:
         InputError: If the model is unknown.
