@@ -113,3 +113,40 @@ def test_the_advice_fits_the_slowest_stage(slowest, is_prepared, said):
 def test_mistakes(words, message, capsys):
     assert cli.main(["bench", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_encoders(tmp_path, capsys):
+    out = tmp_path / "costs.json"
+    names = ["small_clip", "x3d_xs"]
+    arguments = ["--only", *names, "--threads", "1", "--seconds", "0.01", "--json", str(out)]
+    assert cli.main(["bench", "encoders", *arguments]) == 0
+    found = json.loads(out.read_text())["encoders"]
+    assert list(found) == names
+    # Published: 0.60 G and, without the classifier, 2.9 M.
+    assert found["x3d_xs"]["gflops"] == pytest.approx(0.6, rel=0.02)
+    assert found["x3d_xs"]["parameters"] == pytest.approx(2.97e6, rel=0.02)
+    for row in found.values():
+        assert row["latency"]["1"] > 0
+        assert row["latency_bf16"]["1"] > 0
+        assert 0 < row["memory_mb"] < 2000
+    assert "x3d_xs" in capsys.readouterr().out
+
+
+def test_an_encoder_that_takes_too_long_is_a_row_that_says_so(capsys):
+    assert cli.main(["bench", "encoders", "--only", "small_frame", "--limit", "0.1"]) == 1
+    assert "not done after 0.1 s" in capsys.readouterr().out
+    assert cli.main(["bench", "encoders", "--only", "resnet"]) == 2
+    assert "unknown encoder 'resnet'; known: small_frame" in capsys.readouterr().err
+
+
+def test_every_encoder_of_the_table_can_be_built():
+    import videolit.encoders
+    from videolit.commands.bench_encoders import ENCODERS
+
+    for entry in ENCODERS.values():
+        with torch.device("meta"):
+            encoder = getattr(videolit.encoders, entry.kind)(**entry.arguments)
+        low, high = encoder.num_frames
+        assert low <= entry.num_frames <= (high or entry.num_frames)
+        low, high = encoder.size
+        assert low <= entry.size <= (high or entry.size)

@@ -18,6 +18,7 @@ from rich.table import Table
 from videolit.callbacks import DataWait
 from videolit.callbacks.context import callbacks_of
 from videolit.cli import resolve_configs
+from videolit.commands import bench_encoders
 from videolit.commands.bench_data import DataFigures, measure_data
 from videolit.commands.bench_model import ModelFigures, measure_model
 from videolit.commands.trainer import VideolitCLI, quieten
@@ -35,6 +36,8 @@ Measure a configuration on this machine; options of videolit fit may follow.
       the slowest stage, and the cheapest way to make it faster
   videolit bench model --config action/folder_r2plus1d
       parameters, FLOPs, latency, throughput and memory of each precision
+  videolit bench encoders
+      what every encoder of the package costs, at the clips that it was made for
   videolit bench train --config action/folder_r2plus1d --data.root my_videos
       steps per second, and the share of time spent waiting for data
 """
@@ -51,6 +54,8 @@ class BenchCLI(VideolitCLI):
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
+    if list(argv[:1]) == ["encoders"]:
+        return bench_encoders.main(argv[1:])
     parser = argparse.ArgumentParser(
         prog="videolit bench",
         description=DESCRIPTION,
@@ -58,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
         # --data.root must not be taken for an abbreviation.
         allow_abbrev=False,
     )
-    parser.add_argument("what", choices=["data", "model", "train"])
+    parser.add_argument("what", choices=["data", "model", "train", "encoders"])
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (5)")
     parser.add_argument(
         "--max_workers", type=int, default=usable_cores(), help="data: most processes (all cores)"

@@ -17,6 +17,7 @@ from videolit.data.action import ActionDataModule, start_worker
 from videolit.data.clips import ClipDataset, Sample, collate
 from videolit.data.sampler import SampleKey
 from videolit.data.transforms import ClipTransform, Cut
+from videolit.ops.sampling import FrameChoice
 from videolit.types import InputError
 
 # Files that are read; more would only take longer to verify.
@@ -85,6 +86,9 @@ class _Timed(ClipTransform):
     def __init__(self, inner: ClipTransform) -> None:
         self.inner = inner
         self.seconds = 0.0
+
+    def choose(self, *args: Any, **kwargs: Any) -> FrameChoice:  # noqa: ANN401
+        return self.inner.choose(*args, **kwargs)
 
     def draw(self, *args: Any, **kwargs: Any) -> Cut:  # noqa: ANN401
         return self.inner.draw(*args, **kwargs)

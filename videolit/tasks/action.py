@@ -191,7 +191,7 @@ class ActionTask(VideoTask):
 
     def configure_model(self) -> None:
         """Build head and metrics for the class names, unless a checkpoint has built them."""
-        if self._source is None:
+        if self._source is None and self._trainer is not None:
             # A callback that averages weights wants the whole model before the task's setup.
             self.setup(self.trainer.state.fn or "fit")
         if self.class_names is not None:

@@ -157,7 +157,7 @@ class VideoTask(pl.LightningModule):
 
     def configure_model(self) -> None:
         """Compile the model, and recompute its blocks, where that is asked for."""
-        fitting = self.trainer.state.fn == "fit"
+        fitting = self._trainer is not None and self.trainer.state.fn == "fit"
         if self.recompute and fitting:
             recompute_layers(self.encoder.layers())
         # Compiling pays in training only; a file or two are predicted long before it is done.
