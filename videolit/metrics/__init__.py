@@ -8,12 +8,16 @@ from videolit.metrics.classification import (
     majority_accuracy,
     mean_class_accuracy,
 )
+from videolit.metrics.segments import SegmentMAP, segment_average_precision, segment_map
 
 __all__ = [
     "MajorityBaseline",
     "MeanClassAccuracy",
     "SampleScores",
+    "SegmentMAP",
     "bootstrap_interval",
     "majority_accuracy",
     "mean_class_accuracy",
+    "segment_average_precision",
+    "segment_map",
 ]

@@ -5,6 +5,7 @@ from videolit.plots.confusion import confusion_figure, confusion_table, per_clas
 from videolit.plots.curves import read_history, training_curves
 from videolit.plots.report import Report
 from videolit.plots.theme import save_figure
+from videolit.plots.timeline import timeline_figure
 
 __all__ = [
     "ClipLabel",
@@ -17,5 +18,6 @@ __all__ = [
     "per_class_table",
     "read_history",
     "save_figure",
+    "timeline_figure",
     "training_curves",
 ]
