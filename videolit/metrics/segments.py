@@ -25,11 +25,11 @@ def segment_average_precision(
 
     The definition of ActivityNet (Caba Heilbron et al. 2015, and the evaluation code of its
     challenge), which most results on THUMOS14 use too. Findings are taken by falling score, of
-    equal ones the first. Each looks at the true segments of its video by falling intersection over
-    union (tIoU) and takes the first that no earlier finding took; it is right if their tIoU is at
-    least the threshold, else, or if none is left, wrong. Precision is made to fall with recall
-    (each value becomes the highest at that recall or a larger one, as in PASCAL VOC 2011), and the
-    area under it is the result.
+    equal ones by video, then the first. Each looks at the true segments of its video by falling
+    intersection over union (tIoU) and takes the first that no earlier finding took; it is right if
+    their tIoU is at least the threshold, else, or if none is left, wrong. Precision is made to fall
+    with recall (each value becomes the highest at that recall or a larger one, as in PASCAL VOC
+    2011), and the area under it is the result.
 
     Args:
         found: float ``(N, 4)``: video, start, end, score.
@@ -43,7 +43,8 @@ def segment_average_precision(
     true = np.asarray(truth, np.float64).reshape(-1, 3)
     if len(true) == 0:
         return np.full(len(thresholds), np.nan)
-    predicted = predicted[np.argsort(-predicted[:, 3], kind="stable")]
+    # Not by their order alone, which differs with the number of processes.
+    predicted = predicted[np.lexsort((predicted[:, 0], -predicted[:, 3]))]
     rows = {video: np.flatnonzero(true[:, 0] == video) for video in np.unique(true[:, 0])}
     right = np.zeros((len(thresholds), len(predicted)), bool)
     taken = np.zeros((len(thresholds), len(true)), bool)
