@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from videolit.data.clips import ClipDataset
+from videolit.data.decoders import InOrderFrames
 from videolit.data.listing import list_videos
 from videolit.data.reader import VideoReader
 from videolit.data.windows import WindowClips
@@ -83,7 +84,7 @@ def test_frames_held_depend_on_the_window_and_not_on_the_video(tmp_path, memory)
                 most.setdefault((window, hop, name), set()).add(max(held))
     # As many in a video of a minute as in one of some seconds.
     assert all(len(counts) == 1 for counts in most.values()), most
-    assert most[2.0, 1.0, "uniform"] < 10
+    assert max(most[2.0, 1.0, "uniform"]) < 10
 
 
 def test_frames_that_no_window_needs_are_not_converted(coded_mp4, memory, monkeypatch):
@@ -92,16 +93,12 @@ def test_frames_that_no_window_needs_are_not_converted(coded_mp4, memory, monkey
     with VideoReader(coded_mp4, "pyav", cache=memory) as reader:
         monkeypatch.setattr(
             "videolit.data.decoders.InOrderFrames.rgb",
-            lambda self, frame, original=_rgb(): converted.append(1) or original(self, frame),
+            lambda self, frame, original=InOrderFrames.rgb: (
+                converted.append(1) or original(self, frame)
+            ),
         )
         windows = slide(reader.timestamps, 0.4, 0.4)
         assert len(list(WindowClips(reader, windows, spec))) == len(windows.start) == len(converted)
-
-
-def _rgb():
-    from videolit.data.decoders import InOrderFrames
-
-    return InOrderFrames.rgb
 
 
 def test_frames_in_order_by_their_numbers(coded_mp4, memory, codes):
