@@ -98,7 +98,7 @@ long videos: which actions happen when, as .json, .csv, .vtt and .png of each vi
   --window S            slide a window of S seconds over each video; about a training clip's length
   --hop S               seconds from one window to the next (half a window)
   --start-at P          probability at which a segment starts (0.5)
-  --stay-at P           probability down to which it goes on (0.3)
+  --stay-at P           probability down to which it goes on (0.4)
   --min-seconds S       shortest segment that is reported (0)
   --merge-gap S         longest gap between segments of a class that is bridged (the hop)
   --background CLASS    a class that means that nothing happens, not reported; may be repeated

@@ -40,7 +40,7 @@ def cut(curve, **settings):
     """Segments of one class whose score changes every second."""
     edges = np.arange(len(curve) + 1, dtype=np.float64)
     values = np.array(curve, np.float64)[:, None]
-    return [s[:2] for s in find_segments(edges, values, **settings)]
+    return [s[:2] for s in find_segments(edges, values, **{"stay_at": 0.3, **settings})]
 
 
 def test_hysteresis():

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--window", type=float, help="seconds of a window that slides over each")
     group.add_argument("--hop", type=float, help="seconds between windows (half a window)")
     group.add_argument("--start-at", type=float, help="probability at which a segment starts (0.5)")
-    group.add_argument("--stay-at", type=float, help="probability down to which it goes on (0.3)")
+    group.add_argument("--stay-at", type=float, help="probability down to which it goes on (0.4)")
     group.add_argument("--min-seconds", type=float, help="shortest segment that is reported (0)")
     group.add_argument("--merge-gap", type=float, help="longest gap that is bridged, s (the hop)")
     group.add_argument(

@@ -71,7 +71,7 @@ def find_actions(
     window: float,
     hop: float | None = None,
     start_at: float = 0.5,
-    stay_at: float = 0.3,
+    stay_at: float = 0.4,
     min_seconds: float = 0.0,
     merge_gap: float | None = None,
     background: Sequence[str] = (),

@@ -77,7 +77,7 @@ def find_segments(
     values: NDArray[np.float64],
     *,
     start_at: float = 0.5,
-    stay_at: float = 0.3,
+    stay_at: float = 0.4,
     min_seconds: float = 0.0,
     merge_gap: float = 0.0,
 ) -> list[Segment]:
