@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from videolit.commands.predict import predict
+    from videolit.commands.timeline import find_actions
     from videolit.data.action import ActionDataModule
     from videolit.data.reader import VideoReader
     from videolit.tasks.action import ActionTask
@@ -26,6 +27,7 @@ _HOME = {
     "VideoBatch": "videolit.types",
     "VideoError": "videolit.types",
     "VideoReader": "videolit.data.reader",
+    "find_actions": "videolit.commands.timeline",
     "load_task": "videolit.tasks.checkpoint",
     "predict": "videolit.commands.predict",
 }
@@ -39,6 +41,7 @@ __all__ = [
     "VideoError",
     "VideoReader",
     "__version__",
+    "find_actions",
     "load_task",
     "predict",
 ]

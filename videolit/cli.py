@@ -36,6 +36,7 @@ train and measure
   validate   evaluate the validation split
   test       evaluate: videolit test --config ... --ckpt_path best.ckpt [--audit]
   predict    use:      videolit predict --ckpt_path best.ckpt my_clip.mp4 other_folder/
+             or find actions in long videos: ... long.mp4 --window 2 --hop 1
 
 look after data and machine
 {commands}
@@ -84,7 +85,7 @@ that is needed. One row per video, in the order given; a file that cannot be rea
 and the exit code is 1. With --config: the test split of the data, or --data.predict_paths.
 
   --ckpt_path FILE      a checkpoint that videolit wrote
-  --output FOLDER       write predictions.jsonl and predictions.csv there
+  --output FOLDER       write predictions.jsonl and predictions.csv there (long videos: timelines)
   --top N               classes per video in the table (3)
   --batch_size N        videos at once (4)
   --num_workers N       loading processes (auto)
@@ -93,7 +94,17 @@ and the exit code is 1. With --config: the test split of the data, or --data.pre
   --allow_outside_root  accept paths of a list that lie outside its folder
   --trust               also run model code from outside videolit that the checkpoint names
 
+long videos: which actions happen when, as .json, .csv, .vtt and .png of each video
+  --window S            slide a window of S seconds over each video; about a training clip's length
+  --hop S               seconds from one window to the next (half a window)
+  --start-at P          probability at which a segment starts (0.5)
+  --stay-at P           probability down to which it goes on (0.4)
+  --min-seconds S       shortest segment that is reported (0)
+  --merge-gap S         longest gap between segments of a class that is bridged (the hop)
+  --background CLASS    a class that means that nothing happens, not reported; may be repeated
+
 examples
+  videolit predict --ckpt_path best.ckpt long.mp4 --window 2 --hop 1 --background idle
   videolit predict --ckpt_path best.ckpt my_clip.mp4 other_folder/ --output answers
   videolit predict --config action/folder_r2plus1d --data.root my_videos --ckpt_path best.ckpt
 """

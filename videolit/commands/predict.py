@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from videolit.callbacks.predictions import PredictionWriter
+from videolit.commands import predict_long
 from videolit.commands.trainer import quieten
 from videolit.data.action import ActionDataModule
 from videolit.data.index import DECODERS, Decoder
@@ -105,7 +106,9 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("paths", nargs="+", help="video files, folders, or lists (.csv, .jsonl)")
     parser.add_argument("--ckpt_path", required=True, help="a checkpoint that videolit wrote")
-    parser.add_argument("--output", default=None, help="folder for predictions.jsonl and .csv")
+    parser.add_argument(
+        "--output", "--out", default=None, help="folder for predictions.jsonl and .csv"
+    )
     parser.add_argument("--top", type=int, default=3, help="classes per video in the table (3)")
     parser.add_argument("--batch_size", type=int, default=4, help="videos at once (4)")
     parser.add_argument("--num_workers", type=int, default=None, help="loading processes (auto)")
@@ -114,11 +117,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--trust", action="store_true", help="run model code from outside videolit, if it names any"
     )
+    predict_long.add_options(parser)
     # Files may stand before, between and after the options.
     options = parser.parse_intermixed_args(argv)
     if options.top < 1:
         raise InputError(f"--top must be at least 1, got {options.top}")
     quieten()
+    if options.window is not None:
+        return predict_long.main(options)
+    predict_long.refuse_options(options)
     rows = predict(
         options.ckpt_path,
         options.paths,

@@ -8,7 +8,7 @@ they were compared with that truth (:mod:`videolit.data.verify`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -133,11 +133,25 @@ class VideoReader:
         """Return the frames on screen at some times in seconds, as :meth:`read` does."""
         return self.read(self.indices_at(seconds))
 
-    def iter_frames(self) -> Iterator[tuple[int, Frames]]:
-        """Yield (index, frame) of all frames in order, uint8 ``(H, W, 3)``, in constant memory."""
+    def iter_frames(
+        self, indices: Sequence[int] | NDArray[np.int64] | None = None
+    ) -> Generator[tuple[int, Frames], None, None]:
+        """Yield (index, frame) in order, uint8 ``(H, W, 3)``, in constant memory.
+
+        Args:
+            indices: Which frames, strictly ascending; those between are decoded but not converted.
+                None = all.
+
+        Raises:
+            InputError: If an index lies outside the video, or they do not ascend.
+            VideoError: If the file changed since it was checked.
+        """
         self._check_usable()
+        wanted = np.arange(self.num_frames) if indices is None else self._check_indices(indices)
+        if (np.diff(wanted) <= 0).any():
+            raise InputError("iter_frames reads in order: give strictly ascending indices")
         with InOrderFrames(self.path, self.index.container) as source:
-            for index in range(self.num_frames):
+            for index in wanted.tolist():
                 self._check_usable()
                 yield index, source.read(np.array([index]))[0]
 

@@ -12,11 +12,13 @@ from videolit.metrics.classification import (
     mean_class_accuracy,
 )
 from videolit.metrics.multilabel import average_precision, f1_scores, mean_average_precision
+from videolit.metrics.segments import SegmentMAP, segment_average_precision, segment_map
 
 __all__ = [
     "MajorityBaseline",
     "MeanClassAccuracy",
     "SampleScores",
+    "SegmentMAP",
     "average_precision",
     "bootstrap_interval",
     "bootstrap_statistic",
@@ -27,4 +29,6 @@ __all__ = [
     "majority_accuracy",
     "mean_average_precision",
     "mean_class_accuracy",
+    "segment_average_precision",
+    "segment_map",
 ]

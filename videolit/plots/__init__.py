@@ -11,6 +11,7 @@ from videolit.plots.confusion import (
 from videolit.plots.curves import read_history, training_curves
 from videolit.plots.report import Report
 from videolit.plots.theme import save_figure
+from videolit.plots.timeline import timeline_figure
 
 __all__ = [
     "ClipLabel",
@@ -25,5 +26,6 @@ __all__ = [
     "read_history",
     "reliability_figure",
     "save_figure",
+    "timeline_figure",
     "training_curves",
 ]

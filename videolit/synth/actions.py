@@ -58,7 +58,7 @@ _RATES = (12, 13, 14, 15)
 # Drawn at twice the size and averaged: smooth edges and movements below one pixel.
 _SCALE = 2
 # Quality of a phone's video at this size; a key frame each second.
-_ENCODER = {"preset": "veryfast", "subq": "1", "refs": "1", "crf": "23", "g": "15"}
+ENCODER = {"preset": "veryfast", "subq": "1", "refs": "1", "crf": "23", "g": "15"}
 # Increase when equal settings give other files than before.
 _VERSION = 1
 _RECORD = "synth.json"
@@ -165,6 +165,7 @@ def render_action(
     size: tuple[int, int] = (128, 96),
     performer: int | None = None,
     noise: bool = True,
+    fps: int | None = None,
 ) -> NDArray[np.uint8]:
     """Return the frames of one clip; equal arguments give equal frames.
 
@@ -178,6 +179,7 @@ def render_action(
         size: Width and height in pixels.
         performer: Number of the performer in the split; None = drawn.
         noise: With the noise of a sensor.
+        fps: Frames per second; None = drawn from 12 to 15.
 
     Returns:
         uint8 ``(T, H, W, 3)`` RGB, 20 to 32 frames.
@@ -185,7 +187,7 @@ def render_action(
     Raises:
         InputError: If there is no such action or split, or the size is too small.
     """
-    return _render(action, seed, split, size, performer, noise)[0]
+    return _render(action, seed, split, size, performer, noise, fps)[0]
 
 
 def _render(
@@ -195,6 +197,7 @@ def _render(
     size: tuple[int, int],
     performer: int | None,
     noise: bool,
+    fps: int | None = None,
 ) -> tuple[NDArray[np.uint8], int]:
     """Return frames and frames per second; see :func:`render_action`."""
     if action not in ACTIONS:
@@ -217,7 +220,8 @@ def _render(
         rest=float(generator.uniform(-1, 1)),
         uneven=float(generator.uniform(-1, 1)),
     )
-    fps = int(generator.choice(_RATES))
+    drawn_fps = int(generator.choice(_RATES))
+    fps = drawn_fps if fps is None else fps
     times, progress, phase = figures.timing(
         _base(action), generator, fps, _draw(generator, pool.seconds)
     )
@@ -393,5 +397,5 @@ def _follow(done: Iterable[str], total: int, progress: bool) -> None:
 
 def _write(root: Path, job: _Job) -> str:
     frames, fps = _render(job.action, job.seed, job.split, job.size, job.performer, noise=True)
-    write_video(root / job.path, frames, fps, options=_ENCODER)
+    write_video(root / job.path, frames, fps, options=ENCODER)
     return job.path
