@@ -220,8 +220,7 @@ def _render(
         rest=float(generator.uniform(-1, 1)),
         uneven=float(generator.uniform(-1, 1)),
     )
-    drawn_fps = int(generator.choice(_RATES))
-    fps = drawn_fps if fps is None else fps
+    fps = int(generator.choice(_RATES if fps is None else (fps,) * len(_RATES)))
     times, progress, phase = figures.timing(
         _base(action), generator, fps, _draw(generator, pool.seconds)
     )
