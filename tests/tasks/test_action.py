@@ -349,6 +349,21 @@ def tampered(path, folder, change):
     return folder / "tampered.ckpt"
 
 
+def test_a_checkpoint_from_before_an_argument_still_fits(trained, tiny_set, tmp_path):
+    path, _, _ = trained
+    checkpoint = torch.load(path, weights_only=True)
+    record = json.loads(checkpoint["videolit"])
+    assert record["encoder"]["init_args"].pop("shift") is None
+    checkpoint["videolit"] = json.dumps(record)
+    old = tmp_path / "old.ckpt"
+    torch.save(checkpoint, old)
+    run = trainer(tmp_path)
+    run.test(small_task(), datamodule=data(tiny_set), ckpt_path=old, verbose=False)
+    shifted = ActionTask(SmallFrameEncoder(width=4, shift="both"), partial(RNN, hidden_size=8))
+    with pytest.raises(InputError, match="shift=None.*shift='both'"):
+        run.test(shifted, datamodule=data(tiny_set), ckpt_path=old, verbose=False)
+
+
 def test_a_checkpoint_cannot_run_foreign_code(trained, tmp_path, monkeypatch):
     path, _, _ = trained
     (tmp_path / "evil.py").write_text(

@@ -192,3 +192,11 @@ def test_trn_refuses_what_is_out_of_range():
     for settings, words in (({"num_scales": 0}, "num_scales"), ({"dropout": 1.0}, "dropout")):
         with pytest.raises(InputError, match=words):
             TRN(5, **settings)
+
+
+def test_scales_longer_than_all_clips_have_a_gradient_of_zero():
+    model = TRN(5, hidden_size=4, num_scales=6).train()
+    features, mask = torch.randn(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)
+    model.pool(model(features, mask), mask).sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+    assert all((weight.grad == 0).all() for weight in model.relations[3:].parameters())

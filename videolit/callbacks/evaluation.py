@@ -148,7 +148,9 @@ class EvaluationCard(pl.Callback):
             **details,
         }
         with atomic_path(self._path) as part:
-            part.write_text(json.dumps(self.card, indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(self.card, indent=2, ensure_ascii=False) + "\n"
+            # A file may have a name that is no UTF-8; JSON can only show its bytes.
+            part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
         stem = self._path.stem.removeprefix("evaluation-")
         if not task.multi_label:
             counts = np.array(self.card["confusion"])

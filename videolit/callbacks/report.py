@@ -21,10 +21,13 @@ from videolit.plots import (
     reliability_figure,
     training_curves,
 )
+from videolit.plots.clips import choose_frames
 from videolit.types import InputError, VideoBatch
 
 # Pairs of confused classes of which a clip is kept during a test; rarer ones give way.
 MOST_PAIRS = 40
+# Frames of a clip on the page.
+SHOWN_FRAMES = 6
 
 
 class ShownClip(NamedTuple):
@@ -108,7 +111,10 @@ class TestReport(pl.Callback):
                 if not surer and not new:
                     continue
             video = batch["video"][row]
-            frames = (video[0] if video.ndim == 5 else video).movedim(1, -1).cpu().numpy()
+            view = video[0] if video.ndim == 5 else video
+            # Only what the page shows: many of these clips are kept until the end.
+            shown = view[choose_frames(len(view), SHOWN_FRAMES)]
+            frames = shown.movedim(1, -1).cpu().numpy()
             order = scores.argsort(descending=True)[:3].tolist()
             ranked = [(names[k], float(scores[k])) for k in order]
             clip = ShownClip(frames.copy(), batch["video_id"][row], label, ranked)

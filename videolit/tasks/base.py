@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import math
 from collections.abc import Callable
@@ -322,6 +323,14 @@ class VideoTask(pl.LightningModule):
             self.remember_training(checkpoint, record)
         for part in ("encoder", "temporal"):
             theirs, ours = dict(record[part]), describe(getattr(self, part))
+            # An argument that came after the checkpoint had its default's effect before.
+            known = inspect.signature(type(getattr(self, part))).parameters
+            new = {
+                name: known[name].default
+                for name in ours["init_args"]
+                if name not in theirs["init_args"] and name in known
+            }
+            theirs["init_args"] = {**theirs["init_args"], **new}
             # Where the first weights came from makes no difference to the ones that are loaded.
             for one in (theirs, ours):
                 one["init_args"] = {k: v for k, v in one["init_args"].items() if k != "weights"}

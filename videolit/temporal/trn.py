@@ -81,6 +81,10 @@ class TRN(TemporalModel):
                 for size, relation in enumerate(self.relations[:length], 1)
             ]
             pooled = pooled.index_put((rows,), torch.stack(scales).mean(0).to(pooled.dtype))
+        if self.training:
+            # DDP waits for a gradient of each weight, also of scales longer than all clips.
+            unused = self.relations[int(lengths.max()) :]
+            pooled = pooled + 0 * sum(p.sum() for p in unused.parameters())
         return pooled
 
 
