@@ -299,3 +299,29 @@ def test_a_failed_save_raises_and_leaves_nothing(tmp_path):
     with pytest.raises(Exception, match="pickle|Pickl|local"):
         AtomicCheckpointIO().save_checkpoint({"x": lambda: 0}, tmp_path / "a.ckpt")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no UTF-8")
+def test_files_whose_names_are_no_text_are_on_card_and_page(tiny_set, tmp_path):
+    root = tmp_path / "set"
+    for split, person in (("train", "ann"), ("val", "bob"), ("test", "cem")):
+        for name in ("go_left", "stay"):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            source = tiny_set / name / f"{person}_{name}.mp4"
+            (folder / os.fsdecode(b"odd_\xff.mp4")).write_bytes(source.read_bytes())
+    pl.seed_everything(3, verbose=False)
+    task = ActionTask(SmallFrameEncoder(width=4))
+    module = data(root)
+    trainer(tmp_path, max_steps=1, limit_val_batches=0).fit(task, datamodule=module)
+    with torch.no_grad():
+        # Everything is taken for the first class, so that there is a confused pair.
+        task.head.weight.zero_()
+        task.head.bias.copy_(torch.tensor([5.0, 0.0]))
+    callbacks = [EvaluationCard(), TestReport()]
+    trainer(tmp_path, callbacks=callbacks).test(task, datamodule=module, verbose=False)
+    (card,) = (tmp_path / "run").glob("evaluation-*.json")
+    (pair,) = json.loads(card.read_text())["most_confused"]
+    assert pair["examples"] == ["test/stay/odd_\udcff.mp4"]
+    (page,) = (tmp_path / "run").glob("report-*.html")
+    assert "odd_" in page.read_text(encoding="utf-8")
