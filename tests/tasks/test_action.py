@@ -16,6 +16,7 @@ from videolit.encoders import (
 )
 from videolit.ops.mixing import mixup, multi_hot
 from videolit.tasks.base import VideoTask
+from videolit.tasks.classes import loss_weights
 from videolit.temporal import RNN, AttentionPool, MeanPool
 from videolit.types import InputError
 
@@ -290,12 +291,12 @@ def test_mixup_and_cutmix_take_turns():
 
 
 def test_balanced_weights_are_inverse_to_the_counts():
-    task = with_head(small_task(class_weights="balanced"))
-    weights = task._weights_of([10, 20, 40])
+    weights = loss_weights("balanced", [10, 20, 40], NAMES)
     torch.testing.assert_close(weights / weights[2], torch.tensor([4.0, 2.0, 1.0]))
     assert float(weights.mean()) == pytest.approx(1.0)
     with pytest.raises(InputError, match="2 numbers for 3 classes"):
-        with_head(small_task(class_weights=[1.0, 2.0]))._weights_of([1, 1, 1])
+        loss_weights([1.0, 2.0], [1, 1, 1], NAMES)
+    assert loss_weights(None, [1, 1, 1], NAMES) is None
 
 
 @pytest.fixture(scope="module")

@@ -10,21 +10,15 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric, MetricCollection
 
 from videolit.encoders import VideoEncoder
-from videolit.metrics import (
-    MajorityBaseline,
-    MeanClassAccuracy,
-    SampleScores,
-    f1_scores,
-    mean_average_precision,
-)
+from videolit.metrics import MajorityBaseline, SampleScores, f1_scores, mean_average_precision
 from videolit.ops.losses import binary_cross_entropy, cross_entropy, focal_loss
 from videolit.ops.mixing import cutmix, mixup, multi_hot
 from videolit.tasks.base import Schedule, VideoTask
 from videolit.tasks.checkpoint import read_record
+from videolit.tasks.classes import build_metrics, label_order, loss_weights
 from videolit.temporal import MeanPool, TemporalModel
 from videolit.types import ClassSource, InputError, VideoBatch
 
@@ -187,7 +181,7 @@ class ActionTask(VideoTask):
         if stage == "fit" and self._source is not None:
             self.clip_spec = self._source.clip_spec
             self.train_ids = torch.cat([self._source.sample_ids(s) for s in ("train", "val")])
-            self.loss_weights = self._weights_of(self._counts())
+            self.loss_weights = self._weights()
 
     def configure_model(self) -> None:
         """Build head and metrics for the class names, unless a checkpoint has built them."""
@@ -222,7 +216,7 @@ class ActionTask(VideoTask):
         if self._source is not None:
             self._meet(self._source)
             if self.loss_weights is not None:
-                self.loss_weights = self._weights_of(self._counts())
+                self.loss_weights = self._weights()
 
     def _build(self, num_classes: int) -> None:
         """Make head and metrics for K classes; those that fit are kept."""
@@ -231,29 +225,7 @@ class ActionTask(VideoTask):
             return
         self._built = built
         self.head = nn.Linear(self.temporal.num_features, num_classes).to(self.device)
-        scores: dict[str, Metric | MetricCollection] = {
-            "accuracy": MulticlassAccuracy(num_classes, average="micro", validate_args=False),
-            "mean_class_accuracy": MeanClassAccuracy(num_classes),
-        }
-        if num_classes > 5:
-            scores["top5_accuracy"] = MulticlassAccuracy(
-                num_classes, top_k=5, average="micro", validate_args=False
-            )
-        # Each split has metrics of its own: none is reset by another's run.
-        self.metrics = nn.ModuleDict()
-        for split in ("val", "test"):
-            self.metrics[f"{split}_loss"] = MeanMetric()
-            if self.multi_label:
-                self.metrics[f"{split}_samples"] = SampleScores(num_classes, several=True)
-                continue
-            # Groups that share states form at the first update, which a process without a sample
-            # never makes: the processes would then disagree on what to exchange.
-            self.metrics[f"{split}_scores"] = MetricCollection(
-                scores, prefix=f"{split}/", compute_groups=False
-            ).clone()
-            self.metrics[f"{split}_majority"] = MajorityBaseline(num_classes)
-        if not self.multi_label:
-            self.metrics["test_samples"] = SampleScores(num_classes)
+        self.metrics = build_metrics(num_classes, several=bool(self.multi_label))
         self.metrics.to(self.device)
 
     def _meet(self, source: ClassSource) -> None:
@@ -268,39 +240,18 @@ class ActionTask(VideoTask):
         names = list(source.class_names)
         if self.class_names is None:
             self.class_names = names
-        known = {name: label for label, name in enumerate(self.class_names)}
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            missing = [name for name in self.class_names if name not in set(names)]
-            raise InputError(
-                f"the data has classes that the model was not trained for: {', '.join(unknown)}"
-                + (f"; the model has {', '.join(missing)} instead" if missing else "")
-                + ". Use the data's class names of training, or train again"
-            )
-        order = [known[name] for name in names]
+        order = label_order(names, self.class_names)
         identity = order == list(range(len(self.class_names)))
         self.label_map = None if identity else torch.tensor(order, device=self.device)
 
-    def _counts(self) -> list[int]:
-        """Return the training samples of each class, in this task's order."""
+    def _weights(self) -> Tensor | None:
+        """Return the classes' weights in the loss, float ``(K,)``."""
         assert self._source is not None
         assert self.class_names is not None
         counts = dict(zip(self._source.class_names, self._source.class_counts, strict=True))
-        return [counts.get(name, 0) for name in self.class_names]
-
-    def _weights_of(self, counts: Sequence[int]) -> Tensor | None:
-        """Return the classes' weights in the loss, float ``(K,)``."""
-        if self.class_weights is None:
-            return None
-        if self.class_weights == "balanced":
-            inverse = 1 / torch.tensor(counts, dtype=torch.float32).clamp(min=1)
-            return (inverse / inverse.mean()).to(self.device)
-        if len(self.class_weights) != len(counts):
-            raise InputError(
-                f"class_weights has {len(self.class_weights)} numbers for {len(counts)} classes: "
-                f"give one each, in the order {', '.join(self.class_names or ())}"
-            )
-        return torch.tensor(self.class_weights, dtype=torch.float32, device=self.device)
+        ordered = [counts.get(name, 0) for name in self.class_names]
+        weights = loss_weights(self.class_weights, ordered, self.class_names)
+        return None if weights is None else weights.to(self.device)
 
     # Computing.
 
