@@ -202,7 +202,7 @@ def tables(results: dict) -> str:
         "",
         f"`python tests/evidence/real.py` on {about['machine']}, two folds at once with one thread each; "
         f"{shown}; seed {SEED}. *Frozen*, *shuffled*, *reversed*: the same test clips with one frame only, in "
-        "another order, backwards. Intervals: bootstrap over people or sources.",
+        "another order, backwards. Intervals: bootstrap over people or folds. Other jobs ran beside most of them.",
     ]
     return "\n".join(lines)
 
