@@ -2,6 +2,8 @@
 
 from videolit.temporal.attention import AttentionPool
 from videolit.temporal.base import TemporalModel
+from videolit.temporal.frame_mlp import FrameMLP
+from videolit.temporal.local_transformer import LocalTransformer
 from videolit.temporal.maximum import MaxPool
 from videolit.temporal.mean import MeanPool
 from videolit.temporal.rnn import RNN
@@ -14,6 +16,8 @@ __all__ = [
     "TCN",
     "TRN",
     "AttentionPool",
+    "FrameMLP",
+    "LocalTransformer",
     "MaxPool",
     "MeanPool",
     "TemporalModel",
