@@ -147,7 +147,8 @@ class _Layer(nn.Module):
             sides = nn.functional.pad(tensor, (0, 0, block, block + rest))
             return sides.unfold(2, 3 * block, block).transpose(-1, -2)
 
-        asked = nn.functional.pad(queries, (0, 0, 0, rest)).unflatten(2, (count, block))
+        asked = nn.functional.pad(queries, (0, 0, 0, rest))
+        asked = asked.reshape(*asked.shape[:2], count, block, -1)
         near = asked @ blocks(keys[:, :, :length]).transpose(-1, -2)
 
         places = torch.arange(3 * block, device=mask.device)
