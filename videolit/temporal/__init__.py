@@ -2,16 +2,20 @@
 
 from videolit.temporal.attention import AttentionPool
 from videolit.temporal.base import TemporalModel
+from videolit.temporal.csta import CSTA
 from videolit.temporal.frame_mlp import FrameMLP
 from videolit.temporal.local_transformer import LocalTransformer
 from videolit.temporal.maximum import MaxPool
 from videolit.temporal.mean import MeanPool
+from videolit.temporal.pgl_sum import PGLSum
 from videolit.temporal.rnn import RNN
 from videolit.temporal.tcn import TCN
 from videolit.temporal.transformer import Transformer
 from videolit.temporal.trn import TRN
+from videolit.temporal.vasnet import VASNet
 
 __all__ = [
+    "CSTA",
     "RNN",
     "TCN",
     "TRN",
@@ -20,6 +24,8 @@ __all__ = [
     "LocalTransformer",
     "MaxPool",
     "MeanPool",
+    "PGLSum",
     "TemporalModel",
     "Transformer",
+    "VASNet",
 ]
