@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from contracts import check_temporal
-from videolit.temporal import LocalTransformer
+from videolit.temporal import FrameMLP, LocalTransformer
 from videolit.types import InputError
 
 
@@ -113,6 +113,53 @@ def test_before_and_after_are_told_apart():
     with torch.no_grad():
         forward, backward = model(features, mask), model(features.flip(1), mask)
     assert not torch.allclose(forward, backward.flip(1), atol=1e-3)
+
+
+def unexplained(model, target):
+    """Train on a target of each step; return the share of its variance that is left."""
+    head = torch.nn.Linear(model.num_features, 1)
+    optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], 0.01)
+    mask = torch.ones(32, 20, dtype=torch.bool)
+    shares = []
+    for _ in range(80):
+        features = torch.randn(32, 20, 4)
+        wanted = target(features)
+        loss = (head(model(features, mask))[..., 0] - wanted).square().mean() / wanted.var()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        shares.append(float(loss.detach()))
+    return sum(shares[-5:]) / 5
+
+
+def test_what_was_two_steps_before_is_learnt_and_not_from_single_frames():
+    def before(features):
+        return features[..., 0].roll(2, 1)
+
+    torch.manual_seed(0)
+    model = LocalTransformer(4, 16, num_layers=1, num_heads=2, window=3, dropout=0.0)
+    assert unexplained(model, before) < 0.4
+    assert unexplained(FrameMLP(4, 16, dropout=0.0), before) > 0.9
+
+
+def test_the_whole_graph_is_compiled():
+    model = small()
+    features = torch.randn(2, 13, 5)
+    mask = torch.arange(13) < torch.tensor([13, 4])[:, None]
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(features, mask), model(features, mask))
+
+
+def test_training_in_half_precision_is_finite():
+    model = small(dropout=0.1).train()
+    features = torch.randn(2, 13, 5)
+    mask = torch.arange(13) < torch.tensor([13, 4])[:, None]
+    features[~mask] = math.nan
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(features, mask).float().square().mean()
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
 
 
 def test_twenty_thousand_steps_train():

@@ -95,6 +95,16 @@ def test_training_keeps_one_chunk_of_weights_at_a_time():
     assert max(kept) < 10 * 200
 
 
+def test_chunks_train_in_half_precision():
+    torch.manual_seed(0)
+    model = VASNet(8, chunk=5)
+    features, mask = torch.randn(2, 13, 8), torch.arange(13) < torch.tensor([13, 4])[:, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(features, mask).float().square().mean()
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
+
+
 @pytest.mark.parametrize("length", [1, 2, 9, 60, 61])
 @pytest.mark.parametrize("training", [False, True])
 def test_vasnet_is_finite_on_short_videos(length, training):

@@ -16,8 +16,9 @@ class LocalTransformer(TemporalModel):
 
     A step attends to the real steps at most ``window`` away and to ``num_global`` learnt tokens,
     which attend to all real steps and to each other (Beltagy et al. 2020, arXiv:2004.05150,
-    section 3.1), so two layers carry news from anywhere to anywhere. Layers are normalised before
-    each part. Pooled, it is the mean of the real steps.
+    section 3.1). In the first layer tokens have seen nothing yet: it takes two layers to carry what
+    is in one step to any other. Layers are normalised before each part. Pooled, it is the mean of
+    the real steps.
 
     Steps have no number: a learnt weight for each distance and head (Shaw et al. 2018,
     arXiv:1803.02155, and Raffel et al. 2020, arXiv:1910.10683, section 2.1) tells what lies how
@@ -27,7 +28,7 @@ class LocalTransformer(TemporalModel):
     Args:
         in_features: D, the size of the encoder's features.
         hidden_size: Size of all layers, a multiple of ``num_heads``.
-        num_layers: Layers on top of each other.
+        num_layers: Layers on top of each other; with one, tokens tell steps nothing of the video.
         num_heads: Attentions side by side.
         window: Most steps from one to another that it attends to.
         num_global: Tokens that see the whole video; 0 = none.
