@@ -1,0 +1,298 @@
+"""Parts of a video file, one after the other, as a new file with sound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, NamedTuple, Self, cast
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.codec.context import Flags
+from av.container import OutputContainer
+from numpy.typing import NDArray
+
+from videolit.data.decoders import InOrderFrames, one_line
+from videolit.data.index import VideoIndex
+from videolit.data.pictures import LAYOUT, LIMITED_RANGE, Upright, read_ranges
+from videolit.data.sound import Samples, SoundReader, Span, open_sound, splice
+from videolit.data.verify import verified_index
+from videolit.ops.cores import usable_cores
+from videolit.ops.files import atomic_path
+from videolit.types import InputError, VideoError
+
+PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow"),
+)
+# Times of all usual rates are whole numbers of these, as in MPEG.
+_TICKS = 90_000
+_MAX_THREADS = 8
+# Bits per second and channel: AAC of FFmpeg is taken for transparent at 128 kbit/s stereo.
+_SOUND_BITS = 64_000
+
+
+class Cut(NamedTuple):
+    """What :func:`write_cut` wrote.
+
+    Attributes:
+        frames: Number of frames.
+        seconds: Length, the sum of the segments.
+        audio: ``"kept"``; ``"damaged"``: silent where the source's sound cannot be decoded;
+            ``"none"``: the file has no sound.
+        problem: What is wrong with the sound, in one line, ``""`` if nothing is.
+    """
+
+    frames: int
+    seconds: float
+    audio: Literal["kept", "damaged", "none"]
+    problem: str
+
+
+def write_cut(
+    source: str | Path,
+    target: str | Path,
+    segments: Sequence[tuple[float, float]],
+    *,
+    crossfade: float = 0.015,
+    crf: int = 20,
+    preset: str = "veryfast",
+    progressed: Callable[[float], None] | None = None,
+) -> Cut:
+    """Write some segments of a video, one after the other, as MP4 that browsers play.
+
+    H.264 (8 bits, 4:2:0) at the size of the source, upright, less one line where a side is odd,
+    and AAC at its rate, mono or stereo. Frames keep their times, also at a variable frame rate; the
+    sound is cut at the same times, to the sample. The source is checked first, which decodes it
+    once if that was not done before; then only what is needed is decoded. Memory does not grow
+    with the video.
+
+    Args:
+        source: The video file.
+        target: File to write, ``.mp4``; it appears under its name only when it is complete.
+        segments: Start and end of each in seconds from the first frame, increasing, without
+            overlap; the end is exclusive. A frame belongs to the segment that it begins in, to a
+            quarter of a frame; a picture that stands still as a segment starts is kept too. The
+            last frame of a segment lasts until the segment's end.
+        crossfade: Seconds over which the sound fades at a joint, in [0, 1]; the length does not
+            change. 10 to 20 ms hide the click and are not heard as a fade.
+        crf: Quality, 0 (lossless) to 51 (worst); 18 to 23 are usual.
+        preset: Of x264, one of ``PRESETS``: slower ones make smaller files.
+        progressed: Called after every frame with the seconds that are written.
+
+    Raises:
+        InputError: If the segments, the target or a setting cannot be used.
+        VideoError: If the source cannot be read.
+    """
+    source, target = Path(source).absolute(), Path(target)
+    _check_settings(source, target, crossfade, crf, preset)
+    index = verified_index(source)
+    spans = _check_segments(segments, index, source)
+    ranges = _frame_ranges(spans, index.timestamps, 1 / index.fps)
+    ticks = _ticks(spans, ranges, index.timestamps)
+    origin, pixel_aspect = _clock_and_pixels(str(source), index)
+    reader, problem = None, ""
+    if index.audio:
+        reader, problem = open_sound(str(source), index.container, origin)
+    try:
+        with atomic_path(target) as part:
+            file = _Output(part, index, pixel_aspect, crf, preset)
+            with file:
+                if reader is not None:
+                    file.add_sound(reader, splice(reader, spans, crossfade))
+                for number, frame in enumerate(read_ranges(str(source), index, ranges)):
+                    file.write(frame, int(ticks[number]), int(ticks[number + 1]))
+                    if progressed is not None:
+                        progressed(float(ticks[number + 1]) / _TICKS)
+                file.finish()
+    except av.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise  # A full disk is no mistake in the input.
+        raise VideoError(str(source), f"cannot be cut: {one_line(error)}") from error
+    finally:
+        if reader is not None:
+            reader.close()
+    audio: Literal["kept", "damaged", "none"] = "none"
+    if reader is not None:
+        problem = reader.problem
+        audio = "damaged" if problem else "kept"
+    return Cut(len(ticks) - 1, float(ticks[-1]) / _TICKS, audio, problem)
+
+
+class _Output:
+    """The file that is written: pictures, and sound up to the same moment.
+
+    Interleaved in time, so that the muxer need not hold much of either.
+    """
+
+    def __init__(
+        self, path: Path, index: VideoIndex, pixel_aspect: Fraction | None, crf: int, preset: str
+    ) -> None:
+        # Without "bitexact" the file carries the version of FFmpeg.
+        options = {"movflags": "+faststart", "fflags": "+bitexact"}
+        self._file: OutputContainer = av.open(str(path), "w", options=options)
+        # Without B-frames the times in the file are those on the screen: a player that ignores
+        # edit lists starts with sound and picture together, and the last frame ends when it should.
+        # It costs a few per cent of size.
+        settings = {"crf": str(crf), "preset": preset, "bf": "0"}
+        # MP4 stores rates exactly; encoders limit the denominator.
+        rate = Fraction(index.fps).limit_denominator(1001)
+        self._video = self._file.add_stream("libx264", rate=rate, options=settings)
+        context = self._video.codec_context
+        context.time_base = Fraction(1, _TICKS)
+        context.thread_count = min(usable_cores(), _MAX_THREADS)
+        context.flags |= Flags.frame_duration
+        self._video.pix_fmt = LAYOUT
+        self._video.width = index.width // 2 * 2
+        self._video.height = index.height // 2 * 2
+        if pixel_aspect is not None:
+            context.sample_aspect_ratio = pixel_aspect
+        self._upright = Upright()
+        self._marked = False
+        self._sound: AudioStream | None = None
+        self._blocks: Iterator[Samples] = iter(())
+        self._samples = 0
+
+    def add_sound(self, reader: SoundReader, blocks: Iterator[Samples]) -> None:
+        """Add a sound stream, to be filled with blocks as the pictures go on."""
+        self._layout = "mono" if reader.channels == 1 else "stereo"
+        self._sound = cast(
+            AudioStream, self._file.add_stream("aac", rate=reader.rate, layout=self._layout)
+        )
+        self._sound.bit_rate = _SOUND_BITS * reader.channels
+        self._blocks = blocks
+
+    def write(self, frame: av.VideoFrame, start: int, end: int) -> None:
+        """Write a decoded frame that is on the screen between two times, in ticks."""
+        picture = self._upright(frame)
+        if not self._marked:
+            context = self._video.codec_context
+            context.color_range = LIMITED_RANGE
+            context.colorspace = picture.colorspace
+            context.color_primaries = picture.color_primaries
+            context.color_trc = picture.color_trc
+            self._marked = True
+        picture.pts, picture.time_base = start, Fraction(1, _TICKS)
+        picture.duration = end - start
+        # Else the encoder repeats the source's kinds of frames.
+        picture.pict_type = 0
+        self._file.mux(self._video.encode(picture))
+        self._write_sound(end / _TICKS)
+
+    def _write_sound(self, seconds: float) -> None:
+        if self._sound is None:
+            return
+        while self._samples < seconds * self._sound.rate:
+            block = next(self._blocks, None)
+            if block is None:
+                return
+            sound = av.AudioFrame.from_ndarray(block, format="fltp", layout=self._layout)
+            sound.sample_rate = self._sound.rate
+            sound.pts, sound.time_base = self._samples, Fraction(1, self._sound.rate)
+            self._samples += block.shape[1]
+            self._file.mux(self._sound.encode(sound))
+
+    def finish(self) -> None:
+        """Write what the encoders still hold."""
+        self._file.mux(self._video.encode())
+        if self._sound is not None:
+            self._write_sound(math.inf)
+            self._file.mux(self._sound.encode())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._file.close()
+
+
+def _check_settings(source: Path, target: Path, crossfade: float, crf: int, preset: str) -> None:
+    if target.suffix.lower() != ".mp4":
+        raise InputError(f"cannot write {str(target)!r}: a cut is an MP4 file, name it .mp4")
+    if target.absolute() == source or (target.exists() and target.samefile(source)):
+        raise InputError(f"cannot write {str(target)!r}: that is the video to cut; name another")
+    if not 0 <= crossfade <= 1:
+        raise InputError(f"crossfade must be between 0 and 1 second, got {crossfade}")
+    if not 0 <= crf <= 51:
+        raise InputError(f"crf must be between 0 (best) and 51, got {crf}")
+    if preset not in PRESETS:
+        raise InputError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+
+
+def _check_segments(
+    segments: Sequence[tuple[float, float]], index: VideoIndex, source: Path
+) -> list[Span]:
+    spans = [Span(float(start), float(end)) for start, end in segments]
+    if not spans:
+        raise InputError(f"nothing to cut from {source}: there are no segments")
+    frame = 1 / index.fps
+    # The last frame may last longer than the others; the record does not say.
+    length = float(index.timestamps[-1]) + 2 * frame
+    before = Span(0.0, 0.0)
+    for number, span in enumerate(spans):
+        if not (math.isfinite(span.start) and math.isfinite(span.end)) or span.end <= span.start:
+            raise InputError(
+                f"segment {number} must end after it starts, got {span.start} to {span.end} s"
+            )
+        if span.start < -frame / 4 or span.end > length:
+            raise InputError(
+                f"segment {number}, {span.start} to {span.end} s, is outside of {source}, whose "
+                f"last frame is at {index.timestamps[-1]:.3f} s"
+            )
+        # Times that were rounded to ms may overlap a little.
+        if span.start < before.end - frame / 4:
+            raise InputError(
+                f"segment {number} starts at {span.start} s, before segment {number - 1} ends at "
+                f"{before.end} s; sort the segments and join those that overlap"
+            )
+        spans[number] = before = Span(max(span.start, before.end), span.end)
+    return spans
+
+
+def _frame_ranges(
+    spans: Sequence[Span], times: NDArray[np.float64], frame: float
+) -> list[tuple[int, int]]:
+    """Return the first frame of each span and the one after its last; a span has at least one."""
+    usual = float(np.median(np.diff(times))) if len(times) > 1 else frame
+    bounds = np.searchsorted(times, np.array(spans) - usual / 4)
+    ranges: list[tuple[int, int]] = []
+    for span, (first, stop) in zip(spans, bounds.tolist(), strict=True):
+        begins = float(times[first]) if first < stop else span.end
+        # What was on the screen before stays there for a while.
+        still = begins - span.start > 1.5 * usual or first == stop
+        ranges.append((max(first - still, 0), stop))
+    return ranges
+
+
+def _ticks(
+    spans: Sequence[Span], ranges: Sequence[tuple[int, int]], times: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return when each frame comes on the screen, and when the last one goes, in ticks."""
+    offset = 0.0
+    moments: list[NDArray[np.float64]] = []
+    for span, (first, stop) in zip(spans, ranges, strict=True):
+        since = np.maximum(times[first:stop] - span.start, 0.0)
+        # The first one fills the time since the cut.
+        since[0] = 0.0
+        moments.append(offset + since)
+        offset += span.end - span.start
+    ticks = np.round(np.concatenate([*moments, [offset]]) * _TICKS).astype(np.int64)
+    # Frames at one and the same time follow each other a tick apart.
+    steps = np.arange(len(ticks))
+    increasing: NDArray[np.int64] = np.maximum.accumulate(ticks - steps) + steps
+    return increasing
+
+
+def _clock_and_pixels(path: str, index: VideoIndex) -> tuple[Fraction, Fraction | None]:
+    """Return the time of the first frame on the file's clock, and width by height of a pixel."""
+    with InOrderFrames(path, index.container) as source:
+        stream = source.stream
+        base = Fraction(*index.time_base)
+        start = index.pts[0] if index.own_times else stream.start_time or 0
+        aspect = stream.sample_aspect_ratio
+        if aspect and index.rotation % 180:
+            aspect = 1 / aspect
+        return start * base, aspect or None

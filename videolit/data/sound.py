@@ -1,0 +1,298 @@
+"""The sound of a video file, by time, and parts of it joined without clicks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from videolit.data.decoders import one_line
+from videolit.data.index import AUTO_CONTAINERS
+from videolit.data.sniff import DEMUXERS
+
+Samples = NDArray[np.float32]
+
+# Sampling rates of AAC up to 48 kHz (ISO/IEC 14496-3, table 1.18); other sound is resampled.
+_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OTHER_RATE = 48_000
+# Matroska and FLV round times to 1 ms. Frames within this many seconds of the end of the one
+# before follow it without a gap; larger gaps are real and become silence, so none adds up.
+_JITTER = 0.01
+# Decoders need some sound before they give the right one: 80 ms for Opus (RFC 7845, 4.6).
+_PREROLL = 1.0
+# A jump within the file pays from about here.
+_JUMP = 5.0
+_MAX_FAILURES = 100
+
+
+class Span(NamedTuple):
+    """A part of the source, in seconds from the first frame of its video."""
+
+    start: float
+    end: float
+
+
+class SoundReader:
+    """Decodes the sound of a file forwards, at the times of its video.
+
+    Where the file has no sound, or cannot be decoded, there is silence.
+
+    Args:
+        path: Absolute path of a sniffed file that has sound.
+        container: What it was sniffed as.
+        origin: Time of the first frame of the video on the file's clock, in seconds.
+
+    Attributes:
+        rate: Samples per second, as in the file where AAC has that rate, else 48000.
+        channels: 1 or 2; more are mixed down to 2.
+        problem: Why there is silence in the place of sound that the file should have, ``""`` if
+            there is none; may change with each :meth:`read`.
+
+    Raises:
+        ValueError: If none of the sound can be decoded.
+    """
+
+    def __init__(self, path: str, container: str, origin: Fraction) -> None:
+        self._path = path
+        self._container = container
+        self._origin = origin
+        self._can_seek = container in AUTO_CONTAINERS
+        self.problem = ""
+        self._block: tuple[int, Samples] | None = None
+        self._frames: Iterator[AudioFrame]
+        self._position = 0
+        self._open()
+        first = next(self._frames, None)
+        if first is None:
+            self.close()
+            raise ValueError(self.problem or "no sound in its sound stream")
+        self.rate = first.sample_rate if first.sample_rate in _AAC_RATES else _OTHER_RATE
+        self.channels = min(first.layout.nb_channels, 2)
+        self._frames = itertools.chain([first], self._frames)
+        self._blocks = self._place()
+
+    def _open(self) -> None:
+        self._file: InputContainer = av.open(
+            self._path,
+            metadata_errors="replace",
+            options={
+                "format_whitelist": DEMUXERS[self._container],
+                "protocol_whitelist": "file",
+            },
+        )
+        self._stream = _choose_stream(self._file)
+        self._frames = self._decode()
+
+    def read(self, first: int, count: int) -> Samples:
+        """Return some samples; sample n is heard ``n / rate`` seconds after the first frame.
+
+        Args:
+            first: The first one; not smaller than the end of the last call's.
+            count: How many.
+
+        Returns:
+            float32 ``(channels, count)`` in [-1, 1].
+        """
+        self._approach(first)
+        samples = np.zeros((self.channels, count), np.float32)
+        while True:
+            if self._block is None:
+                self._block = next(self._blocks, None)
+            if self._block is None:
+                return samples
+            start, data = self._block
+            self._position = end = start + data.shape[1]
+            low, high = max(start, first), min(end, first + count)
+            if low < high:
+                samples[:, low - first : high - first] = data[:, low - start : high - start]
+            if end > first + count:
+                return samples
+            self._block = None
+
+    def _approach(self, first: int) -> None:
+        """Jump forward where that is worth it."""
+        if not self._can_seek or first - self._position < _JUMP * self.rate:
+            return
+        time = Fraction(first, self.rate) + self._origin - Fraction(_PREROLL)
+        try:
+            # By the file's default stream, the video: sound has no index of its own in Matroska.
+            self._file.seek(int(time * av.time_base))
+            self._frames = self._decode()
+            self._blocks = self._place()
+            self._block = next(self._blocks, None)
+        except av.FFmpegError:
+            self._block = None
+        if self._block is None or self._block[0] > first - _PREROLL / 4 * self.rate:
+            # Too late or nowhere: from the beginning, where nothing can be missed.
+            self._can_seek = False
+            self.close()
+            self._open()
+            self._blocks = self._place()
+            self._block = None
+
+    def _decode(self) -> Iterator[AudioFrame]:
+        failures = 0
+        packets = self._file.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                self._report(f"ends early: {one_line(error)}")
+                return
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except (av.FFmpegError, ValueError) as error:
+                failures += 1
+                self._report(f"is damaged: {one_line(error)}")
+                if failures > _MAX_FAILURES:
+                    return
+                continue
+            yield from frames
+
+    def _place(self) -> Iterator[tuple[int, Samples]]:
+        """Yield blocks of samples with the number of their first one."""
+        resampler: AudioResampler | None = None
+        form: tuple[str, str, int] | None = None
+        follows: int | None = None
+        layout = "mono" if self.channels == 1 else "stereo"
+        for frame in self._frames:
+            found = (frame.format.name, frame.layout.name, frame.sample_rate)
+            try:
+                if resampler is None or found != form:
+                    resampler = AudioResampler("fltp", layout, self.rate)
+                    form = found
+                converted = resampler.resample(frame)
+            except (av.FFmpegError, ValueError) as error:
+                self._report(f"changes its form: {one_line(error)}")
+                resampler = None
+                continue
+            for piece in converted:
+                samples = np.clip(piece.to_ndarray().astype(np.float32, copy=False), -1, 1)
+                if piece.pts is not None and piece.time_base is not None:
+                    at = round((piece.pts * piece.time_base - self._origin) * self.rate)
+                    if follows is None or abs(at - follows) > _JITTER * self.rate:
+                        follows = at
+                follows = 0 if follows is None else follows
+                yield follows, samples
+                follows += samples.shape[1]
+
+    def _report(self, what: str) -> None:
+        if not self.problem:
+            seconds = self._position / self.rate if self._position else 0.0
+            self.problem = f"its sound {what} (at about {seconds:.1f} s)"
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def open_sound(path: str, container: str, origin: Fraction) -> tuple[SoundReader | None, str]:
+    """Open the sound of a file.
+
+    Args:
+        path: Absolute path of a sniffed file.
+        container: What it was sniffed as.
+        origin: Time of the first frame of the video on the file's clock, in seconds.
+
+    Returns:
+        The reader and ``""``; None and why if the file has no sound, or none that can be decoded;
+        the reason is ``""`` where it has none.
+    """
+    try:
+        return SoundReader(path, container, origin), ""
+    except _NoSoundError:
+        return None, ""
+    except (av.FFmpegError, ValueError) as error:
+        return None, f"its sound cannot be decoded: {one_line(error)}"
+
+
+class _NoSoundError(Exception):
+    pass
+
+
+def _choose_stream(file: InputContainer) -> AudioStream:
+    streams = list(file.streams.audio)
+    # PyAV has no codec context where FFmpeg has no decoder.
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        names = ", ".join(str(stream.metadata.get("codec", "unknown codec")) for stream in streams)
+        file.close()
+        if not streams:
+            raise _NoSoundError
+        raise ValueError(names)
+    # Disposition 0x1: the stream that players take.
+    return next((stream for stream in known if int(stream.disposition) & 1), known[0])
+
+
+def splice(reader: SoundReader, spans: Sequence[Span], crossfade: float) -> Iterator[Samples]:
+    """Yield the sound of some spans one after the other, in blocks of at most half a second.
+
+    At each joint the sound before fades out while the sound after fades in, ``crossfade`` seconds
+    in all, half of it on each side: what is heard there beyond the cut comes from the source, so
+    that the length stays that of the spans. The gains are a quarter of a sine and cosine, whose
+    squares add to 1: the power of unlike sounds stays even. Spans that meet in the source are
+    joined as they are; the beginning and the end fade alone.
+
+    Args:
+        reader: Sound of the source.
+        spans: Increasing, without overlap.
+        crossfade: Seconds, at least 0.
+
+    Yields:
+        float32 ``(channels, N)``; together ``round(rate · sum of the lengths)`` samples.
+    """
+    ends = np.cumsum([0.0, *(span.end - span.start for span in spans)])
+    # Rounded as a whole, so that errors do not add up.
+    edges = [round(end * reader.rate) for end in ends.tolist()]
+    firsts = [round(span.start * reader.rate) for span in spans]
+    lengths = [after - before for before, after in itertools.pairwise(edges)]
+    fade = round(crossfade * reader.rate)
+    halves = [
+        max(0, min(fade, lengths[i], lengths[i + 1], firsts[i + 1] - firsts[i] - lengths[i]) // 2)
+        for i in range(len(spans) - 1)
+    ]
+    leads, trails = [0, *halves], [*halves, 0]
+    tail = np.zeros((reader.channels, 0), np.float32)
+    for i, (first, length) in enumerate(zip(firsts, lengths, strict=True)):
+        lead, trail = leads[i], trails[i]
+        count = lead + length + trail
+        alone = min(fade, length // 2)
+        gain_in = _ramp(alone if i == 0 else 2 * lead)
+        gain_out = _ramp(alone if i == len(spans) - 1 else 2 * trail)[::-1]
+        body = count - 2 * trail
+        for start in range(0, body, reader.rate // 2):
+            stop = min(start + reader.rate // 2, body)
+            block = _gained(
+                reader.read(first - lead + start, stop - start), start, count, gain_in, gain_out
+            )
+            if start == 0:
+                block[:, : tail.shape[1]] += tail
+            yield block
+        tail = _gained(reader.read(first - lead + body, 2 * trail), body, count, gain_in, gain_out)
+
+
+def _ramp(length: int) -> Samples:
+    return np.sin(np.pi / 2 * (np.arange(length) + 0.5) / max(length, 1)).astype(np.float32)
+
+
+def _gained(block: Samples, start: int, count: int, gain_in: Samples, gain_out: Samples) -> Samples:
+    """Fade a block that begins at ``start`` of ``count`` samples, in place."""
+    stop = start + block.shape[1]
+    if start < len(gain_in):
+        block[:, : len(gain_in) - start] *= gain_in[start:stop]
+    first_out = count - len(gain_out)
+    if stop > first_out:
+        begin = max(start, first_out)
+        block[:, begin - start :] *= gain_out[begin - first_out : stop - first_out]
+    return block
