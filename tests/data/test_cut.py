@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import http.server
+import json
+import queue
 import shutil
 import subprocess
+import threading
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
+from videolit.data import pictures, sound
 from videolit.data.cut import write_cut
+from videolit.data.decoders import InOrderFrames
 from videolit.data.reader import VideoReader
 from videolit.data.verify import verified_index
+from videolit.types import InputError, VideoError
 
 BITS = 8
 EVERY, FIRST = 10, 7
@@ -363,3 +372,252 @@ def test_edit_lists_decide_what_the_first_frame_is(codes, tmp_path):
     result = Result(tmp_path / "cut.mp4", codes)
     assert result.numbers == [*numbers[10:30], *numbers[40:60]]
     assert_in_step(result)
+
+
+@pytest.mark.parametrize("gop", ["", "open-gop=1"])
+def test_jumps_give_the_frames_of_decoding_in_order(gop, monkeypatch, tmp_path):
+    options = {"g": "12", "bf": "3", "sc_threshold": "0", "x264-params": gop or "ref=2"}
+    source = make(tmp_path / "a.mp4", options=options, voice=None)
+    index = verified_index(source)
+    ranges = [(3, 5), (14, 15), (15, 18), (36, 37), (40, 49), (71, 80), (99, 100)]
+    jumped = list(pictures._by_jumps(str(source), index, ranges))
+    sought = []
+    monkeypatch.setattr(pictures, "choose_decoder", lambda index: "pyav")
+    for frame in pictures.read_ranges(str(source), index, ranges):
+        sought.append(frame)
+    assert [frame.pts for frame in jumped] == [
+        index.pts[i] for bounds in ranges for i in range(*bounds)
+    ]
+    for one, other in zip(jumped, sought, strict=True):
+        assert (one.to_ndarray() == other.to_ndarray()).all()
+
+
+def test_a_jump_that_fails_is_made_good_in_order(codes, monkeypatch, tmp_path):
+    real = pictures._by_jumps
+
+    def breaks(path, index, ranges):
+        for number, frame in enumerate(real(path, index, ranges)):
+            if number == 27:
+                raise VideoError(path, "not where it is jumped to")
+            yield frame
+
+    monkeypatch.setattr(pictures, "_by_jumps", breaks)
+    write_cut(make(tmp_path / "a.mp4"), tmp_path / "cut.mp4", SEGMENTS)
+    assert Result(tmp_path / "cut.mp4", codes).numbers == KEPT
+
+
+def test_a_jump_past_its_frame_is_noticed(monkeypatch, tmp_path):
+    source = make(tmp_path / "a.mp4", options={"g": "12", "sc_threshold": "0"}, voice=None)
+    index = verified_index(source)
+    # The record says 36, and the file has 60 there.
+    moved = [*index.pts[:36], index.pts[60], *index.pts[37:]]
+    wrong = dataclasses.replace(index, pts=tuple(moved))
+    with pytest.raises(VideoError, match="frame 40 is not where it is jumped to"):
+        list(pictures._by_jumps(str(source), wrong, [(40, 42)]))
+
+
+# Sound
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_sound_after_jumps_is_that_of_decoding_in_order(name, monkeypatch, tmp_path):
+    rng = np.random.default_rng(0)
+    source = make(tmp_path / name, fps=5, voice="aac" if name == "a.mp4" else "libopus")
+    places = np.sort(rng.integers(0, 19 * 48000, 12)).tolist()
+    container = verified_index(source).container
+
+    def read(jump):
+        monkeypatch.setattr(sound, "_JUMP", jump)
+        reader, problem = sound.open_sound(str(source), container, Fraction(0))
+        assert problem == ""
+        pieces = [reader.read(place, 4000) for place in places]
+        reader.close()
+        return np.stack(pieces), reader._can_seek
+
+    (jumped, could), (in_order, _) = read(1.2), read(1e9)
+    assert could
+    # Matroska's times are whole ms, so that a jump may be off by half of one.
+    shift = 0 if name == "a.mp4" else 24
+    for one, other in zip(jumped[:, 0], in_order[:, 0], strict=True):
+        errors = [np.abs(np.roll(one, s) - other)[50:-50].max() for s in range(-shift, shift + 1)]
+        assert min(errors) < 1e-3
+
+
+def test_broken_sound_is_silent_there_and_told(codes, tmp_path):
+    source = make(tmp_path / "a.mp4", voice="aac")
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as file:
+        packets = [
+            (p.pos, p.size, float(p.pts * p.time_base)) for p in file.demux(audio=0) if p.size
+        ]
+    for place, size, time in packets:
+        if time > 1.5:
+            data[place : place + size] = b"\xff" * size
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(data)
+    cut = write_cut(broken, tmp_path / "cut.mp4", SEGMENTS)
+    result = Result(tmp_path / "cut.mp4", codes)
+    assert cut.audio == "damaged"
+    assert cut.problem.startswith("its sound is damaged: ")
+    assert "\n" not in cut.problem
+    assert result.numbers == KEPT
+    assert [seconds for _, seconds in result.streams] == pytest.approx([2.28, 2.28], abs=2e-3)
+    # Damaged AAC decodes to noise at times; what was before is whole.
+    assert np.abs(result.clicks[:2] - result.flashes[:2]).max() < 0.012
+
+
+# Refusals
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("short") / "a.mp4", num_frames=20)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"segments": []}, "no segments"),
+        ({"segments": [(0.0, 0.2), (0.1, 0.4)]}, "segment 1 starts at 0.1 s, before segment 0"),
+        ({"segments": [(0.2, 0.2)]}, "must end after it starts"),
+        ({"segments": [(0.2, float("nan"))]}, "must end after it starts"),
+        ({"segments": [(-0.1, 0.2)]}, "outside of"),
+        ({"segments": [(0.1, 9.0)]}, "last frame is at 0.760 s"),
+        ({"target": "cut.avi"}, "name it .mp4"),
+        ({"target": "a.mp4"}, "that is the video to cut"),
+        ({"crossfade": -1.0}, "crossfade must be"),
+        ({"crf": 52}, "crf must be"),
+        ({"preset": "quick"}, "preset must be one of ultrafast"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(settings, message, short):
+    settings = {"segments": [(0.0, 0.2)], "target": "cut.mp4", **settings}
+    target = short.with_name(settings.pop("target"))
+    with pytest.raises(InputError, match=message):
+        write_cut(short, target, settings.pop("segments"), **settings)
+    assert [path.name for path in short.parent.iterdir()] == ["a.mp4"]
+
+
+def test_no_half_file_remains_when_it_goes_wrong(short, tmp_path):
+    def stop(seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_cut(short, tmp_path / "cut.mp4", [(0.0, 0.4)], progressed=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_progress_is_the_seconds_written(short, tmp_path):
+    told = []
+    write_cut(short, tmp_path / "cut.mp4", [(0.0, 0.12), (0.2, 0.28)], progressed=told.append)
+    assert told == pytest.approx([0.04, 0.08, 0.12, 0.16, 0.2])
+
+
+# Recorded files and a browser
+
+
+def blurred(image):
+    """Means of squares of 8 × 8, in which halved colour and noise of the encoder are gone."""
+    height, width = (side // 8 * 8 for side in image.shape[:2])
+    squares = image[:height, :width].reshape(height // 8, 8, width // 8, 8, 3)
+    return squares.mean((1, 3))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("sizes", "least"),
+    [
+        (range(20_000), 20),
+        pytest.param(range(20_000, 3_000_000), 60, marks=pytest.mark.slow),
+    ],
+)
+def test_odd_videos_are_cut_at_their_frames(real_data, sizes, least, tmp_path):
+    files = {path.read_bytes(): path for path in sorted((real_data / "odd_videos").iterdir())}
+    done = 0
+    for path in files.values():
+        if path.suffix == ".csv" or path.stat().st_size not in sizes:
+            continue
+        try:
+            video = VideoReader(path)
+        except VideoError:
+            continue
+        with video:
+            count, times = video.num_frames, video.timestamps
+            first, stop = count // 3, max(2 * count // 3, count // 3 + 1)
+            end = float(times[stop]) if stop < count else float(times[-1]) + 1 / video.fps
+            cut = write_cut(path, tmp_path / "cut.mp4", [(float(times[first]), end)], crf=8)
+            wanted = video.read([first, stop - 1])
+        with InOrderFrames(str(tmp_path / "cut.mp4"), "mp4") as source:
+            lengths = [float(s.duration * s.time_base) for s in source.file.streams]
+            frames = list(source.decode())
+            ends = [source.rgb(frames[0]), source.rgb(frames[-1])]
+        assert len(frames) == cut[0] == stop - first, path.name
+        assert lengths == pytest.approx([end - times[first]] * len(lengths), abs=0.02), path.name
+        for one, other in zip(ends, wanted, strict=True):
+            height, width = one.shape[:2]
+            errors = np.abs(blurred(one) - blurred(other[:height, :width]))
+            # Halved colour is all there is of the smallest ones.
+            assert width < 16 or errors.mean() < 2, (path.name, errors.mean())
+        done += 1
+    assert done >= least
+
+
+class Listener(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and keeps what the page reports."""
+
+    def do_POST(self):
+        self.server.reports.put(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+PAGE = """<video id=v src=cut.mp4 muted></video><script>
+v.onended = v.onerror = () => fetch("/", {method: "POST", body: JSON.stringify({
+    size: [v.videoWidth, v.videoHeight], seconds: v.duration, ready: v.readyState,
+    error: v.error && v.error.message, at: v.currentTime, sound: v.webkitAudioDecodedByteCount,
+    frames: v.getVideoPlaybackQuality().totalVideoFrames})});
+v.play();</script>"""
+
+
+@pytest.mark.system
+def test_a_browser_plays_it_to_the_end(tmp_path):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.fail("no chromium: apt-get install -y --no-install-recommends chromium")
+    source = make(tmp_path / "a.mkv", size=(65, 49), codec="ffv1", pix_fmt="bgr0", voice="flac")
+    write_cut(source, tmp_path / "cut.mp4", SEGMENTS)
+    (tmp_path / "page.html").write_text(PAGE)
+    handler = functools.partial(Listener, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.reports = queue.Queue()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = subprocess.Popen(
+            [
+                chromium,
+                *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+                *("--disable-background-networking", "--disable-component-update"),
+                "--autoplay-policy=no-user-gesture-required",
+                # Without it nothing runs on after the page is loaded.
+                "--remote-debugging-port=0",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                f"http://127.0.0.1:{server.server_port}/page.html",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            found = json.loads(server.reports.get(timeout=60))
+        finally:
+            browser.terminate()
+            browser.wait(timeout=30)
+            server.shutdown()
+    assert found["error"] is None
+    assert found["size"] == [64, 48]
+    assert found["seconds"] == pytest.approx(2.28, abs=0.01)
+    assert found["at"] == pytest.approx(2.28, abs=0.05)
+    assert found["ready"] >= 2
+    assert found["frames"] >= 50
+    assert found["sound"] > 1000
