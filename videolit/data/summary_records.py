@@ -158,7 +158,7 @@ class SummaryRecord:
             if place and first != shots[place - 1, 1]:
                 expected = f"shot {place} to begin at {shots[place - 1, 1]}, where the last ended"
                 self._refuse("shots", expected, first)
-        # Published change points end up to two frames early; further off, they are no frame numbers.
+        # Published change points end up to two frames early; if further off, they are no frames.
         end = int(shots[-1, 1])
         step = int(np.diff(self.picks).max()) if len(self.picks) > 1 else self.num_frames
         if end > self.num_frames or self.num_frames - end > max(step, 2):

@@ -222,7 +222,7 @@ def _scores_at_picks(
 
 
 def _notes(name: str, records: Sequence[SummaryRecord]) -> tuple[str, ...]:
-    notes = {
+    known: dict[str, tuple[str, ...]] = {
         "summe": (
             "SumMe's annotators selected frames and gave no scores: rank correlations compare with "
             "the mean of their selections and are no measure of the same thing as TVSum's.",
@@ -231,7 +231,8 @@ def _notes(name: str, records: Sequence[SummaryRecord]) -> tuple[str, ...]:
             "TVSum's user summaries were made of scores by the shots of the file: keyshot F1 with "
             "other shots is not comparable.",
         ),
-    }.get(name, ())
+    }
+    notes = known.get(name, ())
     if name == "tvsum" and any(record.user_scores is None for record in records):
         notes += (
             "There are no scores of single annotators: lay ydata-tvsum50.mat or ydata-anno.tsv "

@@ -37,12 +37,12 @@ class TVSumVideo(NamedTuple):
     @property
     def num_frames(self) -> int:
         """Number of frames."""
-        return self.levels.shape[1]
+        return int(self.levels.shape[1])
 
     @property
     def user_scores(self) -> NDArray[np.float32]:
         """The scores in [0, 1], float32 ``(U, num_frames)``: (level − 1) / 4."""
-        return (self.levels.astype(np.float32) - 1) / 4
+        return (self.levels.astype(np.float32) - np.float32(1)) / np.float32(4)
 
 
 def find_tvsum_annotations(root: Path) -> Path | None:
@@ -116,16 +116,11 @@ def _read_tsv(path: Path) -> list[TVSumVideo]:
             )
         before.append(values)
         categories[video_id] = category
-    return [
-        TVSumVideo(
-            video_id,
-            "",
-            categories[video_id],
-            None,
-            _levels(f"{path}, {video_id}", np.stack(users)),
-        )
-        for video_id, users in rows.items()
-    ]
+    videos = []
+    for video_id, users in rows.items():
+        levels = _levels(f"{path}, {video_id}", np.stack(users))
+        videos.append(TVSumVideo(video_id, "", categories[video_id], None, levels))
+    return videos
 
 
 def _levels(where: str, values: NDArray[np.float64]) -> NDArray[np.uint8]:
