@@ -1,0 +1,56 @@
+"""What data sets of raw videos with annotations of every frame have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videolit.data.reader import VideoReader
+from videolit.data.rows import VIDEO_SUFFIXES
+from videolit.types import InputError
+
+
+def videos_by_stem(folder: Path) -> dict[str, Path]:
+    """Return the videos in a folder by their names without the ending."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+    return {path.stem: path for path in paths}
+
+
+def frame_times(path: Path) -> tuple[NDArray[np.float64], float]:
+    """Return the time of each frame in seconds, float64 ``(N,)``, and the frames per second.
+
+    Every frame of a video is decoded the first time; then the verified record tells.
+
+    Raises:
+        VideoError: If the file cannot be read.
+    """
+    with VideoReader(path) as reader:
+        return reader.timestamps, reader.fps
+
+
+def fit_frames(
+    where: str, columns: NDArray[np.uint8], num_frames: int, fps: float
+) -> NDArray[np.uint8]:
+    """Return annotations for each frame that decodes, ``(U, num_frames)``.
+
+    Decoders differ by some frames at the end of a video. Up to a second of annotations is cut
+    off, or the last one is held.
+
+    Args:
+        where: File and video, for the message.
+        columns: ``(U, N)``, annotations of N frames.
+        num_frames: Frames that decode.
+        fps: Frames per second.
+
+    Raises:
+        InputError: If they differ by more than a second.
+    """
+    annotated = columns.shape[1]
+    if annotated == 0 or abs(annotated - num_frames) > fps:
+        raise InputError(
+            f"{where}: expected annotations of the {num_frames} frames of the video, found "
+            f"{annotated}; this is another version of the video"
+        )
+    return columns[:, np.minimum(np.arange(num_frames), annotated - 1)]
