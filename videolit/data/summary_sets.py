@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, get_args
 
+import h5py
+
 from videolit.data.hdf5 import open_hdf5
 from videolit.data.layouts.eccv16 import eccv16
 from videolit.data.layouts.mrhisum import mrhisum
@@ -101,10 +103,8 @@ def _recognise_file(path: Path) -> SummaryLayout:
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"{str(path)!r} is no .h5 file; expected one of\n{_NEEDS}")
     with open_hdf5(path) as file:
-        names = iter(file)
-        first = next((name for name in names if not name.startswith(".")), None)
+        name = next((name for name in file if not name.startswith(".")), None)
         # The authors of Mr. HiSum store no picks: its rows are seconds.
-        without_picks = (
-            first is not None and "gtscore" in file[first] and "picks" not in file[first]
-        )
-    return "mrhisum" if without_picks else "eccv16"
+        first = file[name] if name is not None else None
+        keys = set(first) if isinstance(first, h5py.Group) else set()
+        return "mrhisum" if "gtscore" in keys and "picks" not in keys else "eccv16"
