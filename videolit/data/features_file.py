@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import videolit
-from videolit.data.hdf5 import open_hdf5
+from videolit.data.hdf5 import open_hdf5, video_groups
 from videolit.data.summary_records import SummaryRecord
 from videolit.types import InputError
 
@@ -28,15 +28,21 @@ class FeatureFile:
         path: The file; one that exists is continued.
         settings: All that decides the features: encoder, weights, preprocessing, steps per second.
             JSON types.
+        data_set: Name of the data set, see :class:`videolit.data.summary_records.SummarySet`;
+            ``""`` = the file's name tells.
 
     Raises:
         InputError: If the file exists and is no such file or has features of other settings.
     """
 
     def __init__(
-        self, path: str | Path, settings: Mapping[str, str | int | float | bool | None]
+        self,
+        path: str | Path,
+        settings: Mapping[str, str | int | float | bool | None],
+        data_set: str = "",
     ) -> None:
         self.path = Path(path)
+        self.data_set = data_set
         self.settings = json.dumps(dict(settings), sort_keys=True, ensure_ascii=False)
         if not self.path.exists():
             return
@@ -58,7 +64,7 @@ class FeatureFile:
         if not self.path.exists():
             return set()
         with open_hdf5(self.path) as file:
-            return set(json.loads(file.attrs["videos"]))
+            return set(video_groups(file))
 
     def add(self, record: SummaryRecord, features: NDArray[np.float32]) -> None:
         """Append a video with what its annotators said.
@@ -89,22 +95,19 @@ class FeatureFile:
     def _append(
         self, file: h5py.File, record: SummaryRecord, features: NDArray[np.float32]
     ) -> None:
-        videos: list[str] = json.loads(file.attrs.get("videos", "[]"))
-        if record.video_id in videos:
+        if record.video_id in file:
             raise InputError(f"{self.path} has the video {record.video_id} already")
-        # Left by a process that was stopped.
-        for stale in (_UNFINISHED, record.video_id):
-            if stale in file:
-                del file[stale]
+        if _UNFINISHED in file:  # of a process that was stopped
+            del file[_UNFINISHED]
+        file.attrs["settings"] = self.settings
+        file.attrs["data_set"] = self.data_set
+        file.attrs["videolit"] = videolit.__version__
         group = file.create_group(_UNFINISHED)
         for key, value in _values(record, features).items():
             packed = key in ("user_summary", "user_scores")
             group.create_dataset(key, data=value, compression="gzip" if packed else None)
-        file.move(_UNFINISHED, record.video_id)
         file.flush()
-        file.attrs["settings"] = self.settings
-        file.attrs["videolit"] = videolit.__version__
-        file.attrs["videos"] = json.dumps([*videos, record.video_id])
+        file.move(_UNFINISHED, record.video_id)
 
 
 def _values(

@@ -32,6 +32,22 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
         raise InputError(f"cannot read {str(path)!r} as HDF5: {reason}{hint}") from error
 
 
+def video_groups(file: h5py.File) -> list[str]:
+    """Return the names of the groups with ``features``, ``video_2`` before ``video_10``.
+
+    A name with ``/``, as a path below a folder has, is a group within groups. Names that begin
+    with a dot are unfinished videos.
+    """
+    found: list[str] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Group) and "features" in item and not name.startswith("."):
+            found.append(name)
+
+    file.visititems(visit)
+    return sorted(found, key=natural_order)
+
+
 def read_array(group: h5py.Group, key: str) -> NDArray[np.generic] | None:
     """Return a data set's values, None where the group has none of that name."""
     if key not in group or not isinstance(group[key], h5py.Dataset):

@@ -235,6 +235,24 @@ class SummarySet:
         return tuple(by_id[video_id] for video_id in wanted)
 
 
+def folder_splits(ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the division that paths below ``train/``, ``val/`` and ``test/`` make.
+
+    Args:
+        ids: Paths of the videos.
+
+    Returns:
+        The videos of all three; empty where a video lies elsewhere.
+    """
+    splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for video_id in ids:
+        part, slash, _ = video_id.partition("/")
+        if not slash or part not in splits:
+            return {}
+        splits[part].append(video_id)
+    return {split: tuple(videos) for split, videos in splits.items()}
+
+
 def pick_frames(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
     """Return the frames on screen at even times: the steps of a raw video.
 

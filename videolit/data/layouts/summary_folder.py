@@ -12,11 +12,10 @@ from videolit.data.hdf5 import natural_order
 from videolit.data.layouts.raw_summary import frame_times
 from videolit.data.rows import VIDEO_SUFFIXES
 from videolit.data.score_files import Segment, raise_problems, read_score_file
-from videolit.data.summary_records import SummaryRecord, SummarySet, pick_frames
+from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits, pick_frames
 from videolit.types import InputError
 
 SCORE_FILES = ("scores.json", "scores.csv")
-_SPLITS = ("train", "val", "test")
 _SHOWN = 5
 
 
@@ -70,19 +69,14 @@ def summary_folder(root: Path, fps: float = 2.0, *, allow_unlabelled: bool = Fal
     )
     raise_problems(path, problems)
     return SummarySet(
-        name=root.resolve().name, records=records, splits=_splits([r.video_id for r in records])
+        name=root.resolve().name,
+        records=records,
+        splits=folder_splits([record.video_id for record in records]),
     )
 
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + ", …" * (len(names) > _SHOWN)
-
-
-def _splits(videos: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    parts = {video: video.split("/")[0] if "/" in video else "" for video in videos}
-    if not set(parts.values()) <= set(_SPLITS):
-        return {}
-    return {split: tuple(v for v, part in parts.items() if part == split) for split in _SPLITS}
 
 
 def _record(
