@@ -1,10 +1,14 @@
-"""Writing features and annotations of videos to an HDF5 file, one video after the other."""
+"""Writing features and annotations of videos to an HDF5 file, with stops between."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import h5py
 import numpy as np
@@ -13,16 +17,18 @@ from numpy.typing import NDArray
 import videolit
 from videolit.data.hdf5 import open_hdf5, video_groups
 from videolit.data.summary_records import SummaryRecord
+from videolit.ops.files import atomic_path
 from videolit.types import InputError
-
-_UNFINISHED = ".unfinished"
 
 
 class FeatureFile:
     """A file in the schema that :func:`videolit.data.layouts.eccv16.eccv16` reads.
 
-    Videos are appended one by one and the file is closed after each, so that extraction can be
-    stopped at any time and go on later: a video is in the file whole, or not at all.
+    Use it as ``with FeatureFile(path, settings) as file:``. Each video is a file of its own in the
+    folder ``<path>.parts`` until all are there; leaving the block joins them to ``path``, with
+    the videos that it had. A process that is stopped at any moment loses at most the video that it
+    was writing, and the next one goes on: appending to one HDF5 file would not do, because a
+    stop within an append can leave all of it unreadable.
 
     Args:
         path: The file; one that exists is continued.
@@ -32,7 +38,8 @@ class FeatureFile:
             ``""`` = the file's name tells.
 
     Raises:
-        InputError: If the file exists and is no such file or has features of other settings.
+        InputError: If the file, or its parts, are not of videolit or have features of other
+            settings.
     """
 
     def __init__(
@@ -42,39 +49,31 @@ class FeatureFile:
         data_set: str = "",
     ) -> None:
         self.path = Path(path)
-        self.data_set = data_set
+        self.parts = self.path.with_name(f"{self.path.name}.parts")
         self.settings = json.dumps(dict(settings), sort_keys=True, ensure_ascii=False)
-        if not self.path.exists():
-            return
-        with open_hdf5(self.path) as file:
-            found = file.attrs.get("settings")
-        if found is None:
-            raise InputError(
-                f"{self.path} was not written by videolit: it says not how its features were made; "
-                "write to another file"
-            )
-        if found != self.settings:
-            raise InputError(
-                f"{self.path} has features of other settings:\n  there: {found}\n"
-                f"  now:   {self.settings}\nwrite to another file, or remove this one"
-            )
+        self.data_set = data_set
+        if self.path.exists():
+            self._check_settings(self.path)
+        for part in self._part_files()[:1]:
+            self._check_settings(part)
 
     def done(self) -> set[str]:
-        """Return the videos that are in the file."""
-        if not self.path.exists():
-            return set()
-        with open_hdf5(self.path) as file:
-            return set(video_groups(file))
+        """Return the videos that are written."""
+        found: set[str] = set()
+        for path in [self.path] * self.path.exists() + self._part_files():
+            with open_hdf5(path) as file:
+                found.update(video_groups(file))
+        return found
 
     def add(self, record: SummaryRecord, features: NDArray[np.float32]) -> None:
-        """Append a video with what its annotators said.
+        """Write a video with what its annotators said.
 
         Args:
             record: The video; its picks are the frames of the features.
             features: float ``(T, D)``, finite.
 
         Raises:
-            InputError: If the features are not ``(T, D)`` or not finite, or the video is there.
+            InputError: If the features are not ``(T, D)`` or not finite, or it cannot be written.
         """
         features = np.asarray(features, dtype=np.float32)
         where = f"{self.path}, {record.video_id}"
@@ -85,29 +84,69 @@ class FeatureFile:
             )
         if not np.isfinite(features).all():
             raise InputError(f"{where}, features: expected finite numbers, found nan or infinity")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(record.video_id.encode("utf-8", "surrogateescape")).hexdigest()
         try:
-            with h5py.File(self.path, "a") as file:
-                self._append(file, record, features)
+            with atomic_path(self.parts / f"{name[:32]}.h5") as part, h5py.File(part, "w") as file:
+                self._describe(file)
+                group = file.create_group(record.video_id)
+                for key, value in _values(record, features).items():
+                    packed = "gzip" if key in ("user_summary", "user_scores") else None
+                    group.create_dataset(key, data=value, compression=packed)
         except (OSError, UnicodeEncodeError) as error:
             raise InputError(f"{where}: cannot write: {error}") from error
 
-    def _append(
-        self, file: h5py.File, record: SummaryRecord, features: NDArray[np.float32]
+    def finish(self) -> None:
+        """Join all videos to ``path`` and remove the parts; leaving the block does it.
+
+        Raises:
+            InputError: If a part cannot be read or the file not be written; all parts stay.
+        """
+        parts = self._part_files()
+        if not parts:
+            return
+        with atomic_path(self.path) as whole, h5py.File(whole, "w") as target:
+            self._describe(target)
+            # A video that was written again takes the place of the one before.
+            for path in [*parts, *[self.path] * self.path.exists()]:
+                with open_hdf5(path) as file:
+                    for name in video_groups(file):
+                        if name not in target:
+                            file.copy(name, target, name)
+        shutil.rmtree(self.parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        if record.video_id in file:
-            raise InputError(f"{self.path} has the video {record.video_id} already")
-        if _UNFINISHED in file:  # of a process that was stopped
-            del file[_UNFINISHED]
+        if kind is None:
+            self.finish()
+
+    def _part_files(self) -> list[Path]:
+        return [path for path in sorted(self.parts.glob("*.h5")) if not path.name.startswith(".")]
+
+    def _describe(self, file: h5py.File) -> None:
         file.attrs["settings"] = self.settings
         file.attrs["data_set"] = self.data_set
         file.attrs["videolit"] = videolit.__version__
-        group = file.create_group(_UNFINISHED)
-        for key, value in _values(record, features).items():
-            packed = key in ("user_summary", "user_scores")
-            group.create_dataset(key, data=value, compression="gzip" if packed else None)
-        file.flush()
-        file.move(_UNFINISHED, record.video_id)
+
+    def _check_settings(self, path: Path) -> None:
+        with open_hdf5(path) as file:
+            found = file.attrs.get("settings")
+        if found is None:
+            raise InputError(
+                f"{path} was not written by videolit: it does not say how its features were made; "
+                "write to another file"
+            )
+        if found != self.settings:
+            raise InputError(
+                f"{path} has features of other settings:\n  there: {found}\n"
+                f"  now:   {self.settings}\nwrite to another file, or remove this one"
+            )
 
 
 def _values(

@@ -26,8 +26,8 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except OSError as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, RuntimeError, KeyError) as error:  # all three, for files that are damaged
+        reason = str(error.args[0] if error.args else error).splitlines()[0]
         hint = "; another process is writing it" if "lock" in reason else ""
         raise InputError(f"cannot read {str(path)!r} as HDF5: {reason}{hint}") from error
 
@@ -35,13 +35,12 @@ def open_hdf5(path: str | Path) -> Iterator[h5py.File]:
 def video_groups(file: h5py.File) -> list[str]:
     """Return the names of the groups with ``features``, ``video_2`` before ``video_10``.
 
-    A name with ``/``, as a path below a folder has, is a group within groups. Names that begin
-    with a dot are unfinished videos.
+    A name with ``/``, as a path below a folder has, is a group within groups.
     """
     found: list[str] = []
 
     def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Group) and "features" in item and not name.startswith("."):
+        if isinstance(item, h5py.Group) and "features" in item:
             found.append(name)
 
     file.visititems(visit)

@@ -103,7 +103,7 @@ def _recognise_file(path: Path) -> SummaryLayout:
     if path.suffix.lower() not in _ENDINGS:
         raise InputError(f"{str(path)!r} is no .h5 file; expected one of\n{_NEEDS}")
     with open_hdf5(path) as file:
-        name = next((name for name in file if not name.startswith(".")), None)
+        name = next(iter(file), None)
         # The authors of Mr. HiSum store no picks: its rows are seconds.
         first = file[name] if name is not None else None
         keys = set(first) if isinstance(first, h5py.Group) else set()
