@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -112,7 +112,10 @@ class FeatureFile:
                     for name in video_groups(file):
                         if name not in target:
                             file.copy(name, target, name)
-        shutil.rmtree(self.parts)
+        for path in parts:
+            path.unlink()
+        with contextlib.suppress(OSError):  # another process may have begun the next part
+            self.parts.rmdir()
 
     def __enter__(self) -> Self:
         return self

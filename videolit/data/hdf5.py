@@ -40,7 +40,8 @@ def video_groups(file: h5py.File) -> list[str]:
     found: list[str] = []
 
     def visit(name: str, item: object) -> None:
-        if isinstance(item, h5py.Group) and "features" in item:
+        # A folder of videos may be called features.
+        if isinstance(item, h5py.Group) and item.get("features", getclass=True) is h5py.Dataset:
             found.append(name)
 
     file.visititems(visit)

@@ -202,7 +202,7 @@ def _scores_at_picks(
     which = f"video {place + 1} of {annotations.name} ({video.video_id})"
     num_frames = read_number(group, "n_frames")
     if num_frames != video.num_frames:
-        hint = f"{num_frames}; are the videos in another order?"
+        hint = f"{num_frames or 0:.0f}; are the videos in another order?"
         expected = f"{video.num_frames}, as {which} has"
         raise _wrong(path, name, "n_frames", expected, hint)
     picks = _integers(path, group, "picks")
