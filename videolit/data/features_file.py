@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ class FeatureFile:
     folder ``<path>.parts`` until all are there; leaving the block joins them to ``path``, with
     the videos that it had. A process that is stopped at any moment loses at most the video that it
     was writing, and the next one goes on: appending to one HDF5 file would not do, because a
-    stop within an append can leave all of it unreadable.
+    stop within an append can leave all of it unreadable. One process at a time writes to a file.
 
     Args:
         path: The file; one that exists is continued.
@@ -112,10 +112,7 @@ class FeatureFile:
                     for name in video_groups(file):
                         if name not in target:
                             file.copy(name, target, name)
-        for path in parts:
-            path.unlink()
-        with contextlib.suppress(OSError):  # another process may have begun the next part
-            self.parts.rmdir()
+        shutil.rmtree(self.parts)
 
     def __enter__(self) -> Self:
         return self

@@ -72,7 +72,7 @@ def read_summary_splits(path: str | Path, data: SummarySet) -> tuple[Fold, ...]:
     return folds
 
 
-def tested_videos(folds: Iterable[Fold]) -> tuple[str, ...]:
+def videos_in_tests(folds: Iterable[Fold]) -> tuple[str, ...]:
     """Return the videos that any of the folds tests, in the order of their names."""
     return tuple(sorted({video for fold in folds for video in fold.test}, key=natural_order))
 
@@ -159,8 +159,9 @@ def _parts(path: Path) -> Iterator[tuple[list[str], list[str]]]:
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         if isinstance(error, InputError):
             raise
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"cannot read {str(path)!r} as splits: {error}; expected a list of objects with "
+            f"cannot read {str(path)!r} as splits: {reason}; expected a list of objects with "
             "train_keys and test_keys (.json, .yml), or CSTA's text (.txt)"
         ) from error
 
