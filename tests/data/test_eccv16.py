@@ -51,6 +51,13 @@ def test_videos_come_in_the_order_of_their_numbers(tmp_path):
     np.testing.assert_array_equal(data.records[1].read_features(), videos["video_2"]["features"])
 
 
+def test_videos_are_selected_by_name(tmp_path):
+    data = eccv16(write_groups(tmp_path / "x.h5", {f"v{k}": eccv16_video() for k in range(3)}))
+    assert [record.video_id for record in data.select(["v2", "v0"])] == ["v2", "v0"]
+    with pytest.raises(InputError, match="x has no video 'v3' .1 of 2 asked for .* it has 3: v0"):
+        data.select(["v0", "v3"])
+
+
 @pytest.mark.parametrize("kind", [np.bytes_(b"Air_Force_One"), "Air_Force_One"])
 def test_the_name_of_a_video_is_read(tmp_path, kind):
     assert eccv16(summe_file(tmp_path, video_name=kind)).records[0].name == "Air_Force_One"

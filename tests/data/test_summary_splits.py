@@ -86,6 +86,12 @@ def test_random_divisions_are_told_from_a_cross_validation(tmp_path):
     assert videos_in_tests(folds) == ("video_1", "video_9", "video_10")
 
 
+def test_all_videos_tested_some_of_them_twice_is_no_cross_validation(tmp_path):
+    path = write(tmp_path / "s.json", [(IDS[:5], IDS[5:]), (IDS[6:], IDS[:6])])
+    with pytest.warns(UserWarning, match="test 10 of 10 videos, up to 2 times"):
+        read_summary_splits(path, DATA)
+
+
 def test_names_with_folders_are_names(tmp_path):
     data = summary_set(["train/000.mp4", "test/000.mp4"], "mine")
     path = write(tmp_path / "s.json", [(("train/000.mp4",), ("test/000.mp4",))])
