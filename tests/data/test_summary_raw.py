@@ -184,6 +184,10 @@ def test_mr_hisum_with_one_shot_covers_the_video(tmp_path, points):
 def test_mr_hisum_tells_what_is_missing_or_wrong(tmp_path):
     with pytest.raises(InputError, match="the download has only annotations"):
         mrhisum(hisum(tmp_path, features=None))
+    with pytest.raises(InputError, match="gtscore: expected a score for each second, found none"):
+        mrhisum(hisum(tmp_path, gtscore=None))
+    with pytest.raises(InputError, match="gt_summary: expected 0 and 1 only"):
+        mrhisum(hisum(tmp_path, gt_summary=np.full(12, 0.5)))
     with pytest.raises(InputError, match=r"one row for each of the 12 seconds .* \(11, 6\)"):
         mrhisum(hisum(tmp_path, features=np.zeros((11, 6))))
     with pytest.raises(InputError, match="expected shot 1 to begin at 4, .* found 6"):

@@ -50,9 +50,8 @@ def video_groups(file: h5py.File) -> list[str]:
 
 def read_array(group: h5py.Group, key: str) -> NDArray[np.generic] | None:
     """Return a data set's values, None where the group has none of that name."""
-    if key not in group or not isinstance(group[key], h5py.Dataset):
-        return None
-    return np.asarray(group[key][()])
+    values = group.get(key)
+    return np.asarray(values[()]) if isinstance(values, h5py.Dataset) else None
 
 
 def read_number(group: h5py.Group, key: str) -> float | None:

@@ -41,10 +41,10 @@ def mrhisum(path: Path) -> SummarySet:
     """
     titles = _titles(path.with_name("metadata.csv"))
     with open_hdf5(path) as file:
-        names = sorted((name for name in file if "gtscore" in file[name]), key=natural_order)
-        if not names:
-            raise InputError(f"{str(path)!r} has no group with 'gtscore', as Mr. HiSum's has")
-        records = tuple(_record(path, file[name], titles.get(name, "")) for name in names)
+        names = sorted(file, key=natural_order)
+        records = tuple(_record(path, name, file[name], titles.get(name, "")) for name in names)
+    if not records:
+        raise InputError(f"{str(path)!r} has no video")
     return SummarySet(
         name="mrhisum",
         records=records,
@@ -56,16 +56,18 @@ def mrhisum(path: Path) -> SummarySet:
     )
 
 
-def _record(path: Path, group: h5py.Group, title: str) -> SummaryRecord:
-    video_id = group.name.lstrip("/")
+def _record(path: Path, video_id: str, group: h5py.Group, title: str) -> SummaryRecord:
     where = f"{path}, {video_id}"
-    gtscore = np.asarray(group["gtscore"], dtype=np.float32)
-    if "features" not in group:
+    scores = read_array(group, "gtscore")
+    if scores is None:
+        raise InputError(f"{where}, gtscore: expected a score for each second, found none")
+    gtscore = scores.astype(np.float32)
+    features = group.get("features")
+    if not isinstance(features, h5py.Dataset):
         raise InputError(
             f"{where}, features: there are none; the download has only annotations. Add them from "
             "YouTube-8M with the authors' preprocess/preprocess.py"
         )
-    features = group["features"]
     if features.ndim != 2 or len(features) != len(gtscore):
         raise InputError(
             f"{where}, features: expected one row for each of the {len(gtscore)} seconds of "
@@ -73,7 +75,7 @@ def _record(path: Path, group: h5py.Group, title: str) -> SummaryRecord:
         )
     arrays = (read_array(group, key) for key in _SUMMARY_KEYS)
     summary = next((array for array in arrays if array is not None), None)
-    if summary is not None and not np.isin(summary, (0, 1)).all():
+    if summary is not None and not ((summary == 0) | (summary == 1)).all():
         raise InputError(f"{where}, gt_summary: expected 0 and 1 only")
     chosen = None if summary is None else summary.ravel().astype(np.bool_)
     return SummaryRecord(
