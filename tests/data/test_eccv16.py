@@ -1,5 +1,6 @@
 """SumMe, TVSum, OVP and YouTube in the HDF5 schema that they are shared in."""
 
+import json
 import re
 
 import h5py
@@ -56,6 +57,24 @@ def test_videos_are_selected_by_name(tmp_path):
     assert [record.video_id for record in data.select(["v2", "v0"])] == ["v2", "v0"]
     with pytest.raises(InputError, match="x has no video 'v3' .1 of 2 asked for .* it has 3: v0"):
         data.select(["v0", "v3"])
+
+
+@pytest.mark.parametrize("wrap", [lambda table: table, lambda table: [table]])
+def test_the_division_beside_the_file_is_the_sets_own(tmp_path, wrap):
+    path = write_groups(tmp_path / "x.h5", {f"video_{k}": eccv16_video() for k in (1, 2, 3)})
+    assert eccv16(path).splits == {}
+    table = {"train_keys": ["video_1"], "val_keys": ["video_3"], "test_keys": ["video_2"]}
+    beside = tmp_path / "x_splits.json"
+    beside.write_text(json.dumps(wrap(table)))
+    expected = {"train": ("video_1",), "val": ("video_3",), "test": ("video_2",)}
+    assert eccv16(path).splits == expected
+    # Folds are not the set's own division: which one counts must be said.
+    for folds in ([table, table], [{"train_keys": ["video_1"], "test_keys": ["video_2"]}]):
+        beside.write_text(json.dumps(folds))
+        assert eccv16(path).splits == {}
+    beside.write_text(json.dumps(table | {"val_keys": ["video_4"]}))
+    with pytest.raises(InputError, match="names 'video_4', and the data set has no such video"):
+        eccv16(path)
 
 
 @pytest.mark.parametrize("kind", [np.bytes_(b"Air_Force_One"), "Air_Force_One"])

@@ -1,5 +1,6 @@
 """Writing features to a file, with stops between; and finding out which layout lies there."""
 
+import json
 import os
 import signal
 import subprocess
@@ -53,6 +54,7 @@ def test_what_is_written_comes_back(tmp_path):
     (read,) = data.records
     assert (data.name, data.reduce) == ("summe", "max")
     assert data.splits == {"train": ("train/000.mp4",), "val": (), "test": ()}
+    assert json.loads(data.feature_record) == SETTINGS
     assert (read.video_id, read.name, read.fps) == (written.video_id, written.name, 29.97)
     assert (read.num_frames, read.num_features) == (100, 5)
     for key in ("picks", "gtscore", "user_scores", "user_summary", "shots", "gtsummary"):

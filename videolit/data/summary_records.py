@@ -179,6 +179,8 @@ class SummarySet:
         notes: What a reader of numbers from this set must know, one sentence each.
         splits: The set's own division by the names ``"train"``, ``"val"`` and ``"test"``; empty
             where it has none.
+        feature_record: What made the features, as JSON, in files that videolit wrote; None =
+            unknown, or raw videos.
 
     Raises:
         InputError: If two videos have one name, or features of different lengths.
@@ -189,6 +191,7 @@ class SummarySet:
     reduce: Reduce = "mean"
     notes: tuple[str, ...] = ()
     splits: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    feature_record: str | None = None
 
     def __post_init__(self) -> None:
         """Check that names are distinct and features alike."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videolit.data.hdf5 import open_hdf5, read_array, read_number, read_text, video_groups
+from videolit.data.layouts.summary_division import read_division
 from videolit.data.layouts.tvsum_annotations import (
     TVSumVideo,
     find_tvsum_annotations,
@@ -34,7 +35,8 @@ def eccv16(path: Path, annotations: Path | None = None) -> SummarySet:
     ``change_points`` ``(S, 2)`` with the **inclusive** first and last frame of each shot,
     ``n_frame_per_seg`` ``(S,)``, ``video_name``; of videolit also ``user_scores`` ``(U, T)`` in
     [0, 1] and ``fps``. The videos come in the order of their numbers. The data set is what the
-    attribute ``data_set`` of the file says, else its name tells.
+    attribute ``data_set`` of the file says, else its name tells. Its division into train, val and
+    test is that of ``<name>_splits.json`` beside it, or of the names where all begin so.
 
     TVSum's annotators gave scores, and the file has only what became of them. The scores are read
     from ``ydata-tvsum50.mat`` or ``ydata-anno.tsv`` beside the file, where there is one: video_k
@@ -62,12 +64,16 @@ def eccv16(path: Path, annotations: Path | None = None) -> SummarySet:
             annotations = find_tvsum_annotations(path.parent)
         scores = {} if annotations is None else _scores(path, names, file, annotations)
         records = tuple(_record(path, file[group], scores.get(group)) for group in names)
+        settings = file.attrs.get("settings")
+    beside = path.with_name(f"{path.stem}_splits.json")
+    splits = read_division(beside, names) or folder_splits(names)
     return SummarySet(
         name=name,
         records=records,
         reduce="max" if name == "summe" else "mean",
         notes=_notes(name, records),
-        splits=folder_splits(names),
+        splits=splits,
+        feature_record=None if settings is None else str(settings),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import h5py
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videolit.data.hdf5 import natural_order, open_hdf5, read_array
+from videolit.data.layouts.summary_division import read_division
 from videolit.data.summary_records import SummaryRecord, SummarySet
 from videolit.types import InputError
 
@@ -43,12 +43,13 @@ def mrhisum(path: Path) -> SummarySet:
     with open_hdf5(path) as file:
         names = sorted(file, key=natural_order)
         records = tuple(_record(path, name, file[name], titles.get(name, "")) for name in names)
+    divisions = [read_division(path.with_name(name), names) for name in _SPLIT_FILES]
     if not records:
         raise InputError(f"{str(path)!r} has no video")
     return SummarySet(
         name="mrhisum",
         records=records,
-        splits=_splits(path, set(names)),
+        splits=next((division for division in divisions if division), {}),
         notes=(
             "Scores are replays by viewers, one value for each second; the only published set "
             "here with a validation split of its own.",
@@ -119,23 +120,3 @@ def _titles(path: Path) -> dict[str, str]:
         if lacking:
             raise InputError(f"{str(path)!r} lacks the columns {sorted(lacking)}")
         return {row["video_id"]: row["youtube_id"] for row in reader}
-
-
-def _splits(path: Path, names: set[str]) -> dict[str, tuple[str, ...]]:
-    files = [path.with_name(name) for name in _SPLIT_FILES]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        return {}
-    try:
-        table = json.loads(file.read_text(encoding="utf-8"))
-        splits = {split: tuple(table[f"{split}_keys"]) for split in ("train", "val", "test")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"cannot read {str(file)!r}: {error!r}; expected train_keys, val_keys and test_keys"
-        ) from error
-    missing = sorted({name for split in splits.values() for name in split} - names)
-    if missing:
-        raise InputError(
-            f"{str(file)!r} names {missing[0]!r}, which {path.name} has not ({len(missing)} such)"
-        )
-    return splits
