@@ -108,6 +108,22 @@ def test_an_error_leaves_the_parts_and_no_file(tmp_path):
     assert eccv16(path).ids == ("video_1", "video_2")
 
 
+def test_videos_that_cannot_be_joined_stay(tmp_path):
+    path = tmp_path / "f.h5"
+    file = FeatureFile(path, SETTINGS)
+    for name in ("video_1", "video_2"):
+        file.add(record(name), features())
+    part = max(file.parts.iterdir())
+    whole = part.read_bytes()
+    part.write_bytes(whole[:2000])
+    with pytest.raises(InputError, match=r"cannot join the videos of '.*f.h5.parts', which stay"):
+        file.finish()
+    assert [item.name for item in tmp_path.iterdir()] == ["f.h5.parts"]
+    part.write_bytes(whole)
+    file.finish()
+    assert eccv16(path).ids == ("video_1", "video_2")
+
+
 def test_a_video_written_again_takes_the_place_of_the_one_before(tmp_path):
     path = tmp_path / "f.h5"
     for seed in (1, 2):

@@ -104,14 +104,21 @@ class FeatureFile:
         parts = self._part_files()
         if not parts:
             return
-        with atomic_path(self.path) as whole, h5py.File(whole, "w") as target:
-            self._describe(target)
-            # A video that was written again takes the place of the one before.
-            for path in [*parts, *[self.path] * self.path.exists()]:
-                with open_hdf5(path) as file:
-                    for name in video_groups(file):
-                        if name not in target:
-                            file.copy(name, target, name)
+        # A video that was written again takes the place of the one before.
+        sources = [*parts, *[self.path] * self.path.exists()]
+        try:
+            with atomic_path(self.path) as whole, h5py.File(whole, "w") as target:
+                self._describe(target)
+                for source in sources:
+                    with h5py.File(source, "r") as file:
+                        for name in video_groups(file):
+                            if name not in target:
+                                file.copy(name, target, name)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"{self.path}: cannot join the videos of {str(self.parts)!r}, which stay there: "
+                f"{error}"
+            ) from error
         shutil.rmtree(self.parts)
 
     def __enter__(self) -> Self:

@@ -36,7 +36,7 @@ def eccv16(path: Path, annotations: Path | None = None) -> SummarySet:
     ``n_frame_per_seg`` ``(S,)``, ``video_name``; of videolit also ``user_scores`` ``(U, T)`` in
     [0, 1] and ``fps``. The videos come in the order of their numbers. The data set is what the
     attribute ``data_set`` of the file says, else its name tells. Its division into train, val and
-    test is that of ``<name>_splits.json`` beside it, or of the names where all begin so.
+    test is that of ``<name>_splits.json`` beside it, or of the folders in the videos' names.
 
     TVSum's annotators gave scores, and the file has only what became of them. The scores are read
     from ``ydata-tvsum50.mat`` or ``ydata-anno.tsv`` beside the file, where there is one: video_k
