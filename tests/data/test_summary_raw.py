@@ -10,10 +10,10 @@ from scipy.io import savemat
 from summary_files import write_groups, write_tvsum_mat, write_tvsum_tsv
 
 from videolit.data.layouts.mrhisum import mrhisum
+from videolit.data.layouts.raw_summary import pick_frames
 from videolit.data.layouts.summe_raw import summe_raw
 from videolit.data.layouts.tvsum_raw import tvsum_raw
 from videolit.data.reader import VideoReader
-from videolit.data.summary_records import pick_frames
 from videolit.data.writer import write_video
 from videolit.types import InputError
 

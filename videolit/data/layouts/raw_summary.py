@@ -30,6 +30,26 @@ def frame_times(path: Path) -> tuple[NDArray[np.float64], float]:
         return reader.timestamps, reader.fps
 
 
+def pick_frames(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.int64]:
+    """Return the frames on screen at even times: the steps of a raw video.
+
+    Args:
+        timestamps: float64 ``(N,)``, the time of each frame in seconds; the first is at 0.
+        fps: Steps per second. Videos with fewer frames per second have a step at each frame.
+
+    Returns:
+        int64 ``(T,)``, increasing, from frame 0; the steps are at 0, 1 / fps, 2 / fps, … s.
+
+    Raises:
+        InputError: If ``fps`` is not above 0.
+    """
+    if not fps > 0:
+        raise InputError(f"fps, the steps per second, must be above 0, got {fps}")
+    # 1e-9: a frame at 0.1 s may stand at 0.09999999999999999.
+    times = np.arange(int(np.floor(timestamps[-1] * fps + 1e-9)) + 1) / fps
+    return np.unique(np.searchsorted(timestamps, times + 1e-9, side="right") - 1).astype(np.int64)
+
+
 def fit_frames(
     where: str, columns: NDArray[np.uint8], num_frames: int, fps: float
 ) -> NDArray[np.uint8]:

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videolit.data.hdf5 import natural_order
-from videolit.data.layouts.raw_summary import frame_times
+from videolit.data.layouts.raw_summary import frame_times, pick_frames
 from videolit.data.rows import VIDEO_SUFFIXES
 from videolit.data.score_files import Segment, raise_problems, read_score_file
-from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits, pick_frames
+from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits
 from videolit.types import InputError
 
 SCORE_FILES = ("scores.json", "scores.csv")

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from videolit.data.layouts.common import find_folder
-from videolit.data.layouts.raw_summary import fit_frames, frame_times, videos_by_stem
-from videolit.data.summary_records import SummaryRecord, SummarySet, pick_frames
+from videolit.data.layouts.raw_summary import fit_frames, frame_times, pick_frames, videos_by_stem
+from videolit.data.summary_records import SummaryRecord, SummarySet
 from videolit.types import InputError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from videolit.data.layouts.common import find_folder
-from videolit.data.layouts.raw_summary import fit_frames, frame_times, videos_by_stem
+from videolit.data.layouts.raw_summary import fit_frames, frame_times, pick_frames, videos_by_stem
 from videolit.data.layouts.tvsum_annotations import find_tvsum_annotations, read_tvsum_annotations
-from videolit.data.summary_records import SummaryRecord, SummarySet, pick_frames
+from videolit.data.summary_records import SummaryRecord, SummarySet
 from videolit.types import InputError
 
 _FOLDERS = ("video", "videos", "ydata-tvsum50-v1_1/video")
