@@ -29,8 +29,10 @@ def kernel_segments(
         L(m) / N + g(m),    g(m) = penalty * m / (2 N) * (log(N / m) + 1),    g(0) = 0
 
     where L(m) is the sum of squared distances of rows to their segment's mean. For rows of norm 1
-    ``penalty=1`` is usual; a larger one gives fewer segments. The authors' program takes another N
-    in g only where rows are subsampled and it is told so.
+    ``penalty=1`` is usual; a larger one gives fewer segments. Where rows lie further than about
+    ``penalty / 2`` (squared) from their segment's mean, every row on its own is the best: give
+    ``max_segments`` or ``min_length`` there. The authors' program takes another N in g only where
+    it is told that rows are subsampled.
 
     They solve every m, in ``O(N³)`` steps and ``O(N²)`` memory. But g is concave, so the minimum
     lies at a vertex of the lower convex hull of L, and those vertices are what minimises
