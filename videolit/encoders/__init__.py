@@ -1,5 +1,6 @@
 """Clips to feature sequences: the ``H`` in ``Y = G(H(X))``."""
 
+from videolit.encoders.appearance import AppearanceEncoder
 from videolit.encoders.base import VideoEncoder
 from videolit.encoders.c3d import C3DEncoder
 from videolit.encoders.clip import TorchvisionClipEncoder
@@ -12,6 +13,7 @@ from videolit.encoders.timm_frame import TimmFrameEncoder
 from videolit.encoders.x3d import X3DEncoder
 
 __all__ = [
+    "AppearanceEncoder",
     "C3DEncoder",
     "HFVideoEncoder",
     "IdentityEncoder",

@@ -1,0 +1,148 @@
+"""Which moments of a video stand for the rest of it: facility location, without any training.
+
+A set of moments is as good as the video is covered by it: each part of the video counts by its
+similarity to the moment that is most like it (facility location; for summaries, Lin and Bilmes
+2011). The greedy choice is within 1 - 1/e of the best set (Nemhauser et al. 1978). Likeness fades
+with distance in time, so that what comes back much later counts once more (the idea of TAC-SUM).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videolit.types import InputError
+
+Floats = NDArray[np.float32]
+
+# The video is covered in at most so many parts, by at most so many moments: cost and memory are
+# linear in its length, and a picture of a day in 512 parts is fine enough to rank moments by.
+MOST_PARTS = 512
+MOST_CHOSEN = 64
+
+
+def likeness(
+    features: Floats,
+    times: NDArray[np.float64],
+    others: Floats,
+    moments: NDArray[np.float64],
+    context: float,
+) -> Floats:
+    """Return how alike moments of a video are, float32 ``(T, M)`` in [0, 1].
+
+    Args:
+        features: float ``(T, D)``.
+        times: Seconds, ``(T,)``.
+        others: float ``(M, D)``.
+        moments: Seconds, ``(M,)``.
+        context: Seconds over which half of the likeness fades to ``1/e`` of it.
+    """
+    cosine = np.clip(unit(features) @ unit(others).T, 0, 1)
+    apart = np.abs(times[:, None] - moments[None]).astype(np.float32)
+    alike: Floats = cosine**2 * (0.5 + 0.5 * np.exp(-apart / np.float32(context)))
+    return alike
+
+
+def coverage_scores(
+    features: Floats, times: NDArray[np.float64], *, context: float = 60.0
+) -> Floats:
+    """Return how much of the video each moment stands for, what was covered before not counted.
+
+    Moments are chosen greedily. A moment's score is the largest, over those chosen, of the chosen
+    one's gain times their likeness, relative to the first gain; so it is 1 for the moment that
+    covers most, and falls with what others have covered already. Deterministic; time and memory
+    are linear in T.
+
+    Args:
+        features: float ``(T, D)``, finite, T at least 1.
+        times: Seconds, float64 ``(T,)``, increasing.
+        context: Seconds over which likeness fades.
+
+    Returns:
+        float32 ``(T,)`` in [0, 1].
+
+    Raises:
+        InputError: If shapes do not fit, values are not finite, or ``context`` is not above 0.
+    """
+    features = np.asarray(features, np.float32)
+    if features.ndim != 2 or len(features) != len(times) or len(features) < 1:
+        raise InputError(
+            f"expected features (T, D) and T times, T at least 1, got {features.shape} and "
+            f"{np.shape(times)}"
+        )
+    if not np.isfinite(features).all():
+        raise InputError("features must be finite: some are NaN or infinite")
+    if not context > 0:
+        raise InputError(f"the context must be above 0 seconds, got {context}")
+    steps = len(features)
+    parts = min(steps, MOST_PARTS)
+    edges = np.linspace(0, steps, parts + 1).round().astype(np.int64)
+    sizes = np.diff(edges)
+    sums = np.add.reduceat(features, edges[:-1], axis=0)
+    means = (sums / sizes[:, None]).astype(np.float32)
+    moments = np.add.reduceat(times, edges[:-1]) / sizes
+    alike = likeness(features, times, means, moments, context)
+    weights = (sizes / steps).astype(np.float32)
+    covered = np.zeros(parts, np.float32)
+    scores = np.zeros(steps, np.float32)
+    first = 0.0
+    for _ in range(min(MOST_CHOSEN, steps)):
+        gains = np.maximum(alike - covered, 0) @ weights
+        best = int(gains.argmax())
+        gain = float(gains[best])
+        first = first or gain
+        # Less than a hundredth of the first: the rest is repetition.
+        if gain <= 0.01 * first:
+            break
+        near = likeness(features, times, features[best : best + 1], times[best : best + 1], context)
+        scores = np.maximum(scores, gain / first * near[:, 0])
+        covered = np.maximum(covered, alike[best])
+    return scores
+
+
+def ranks(values: NDArray[np.floating]) -> Floats:
+    """Return the share of values below each one, ties shared, float32 ``(T,)`` in [0, 1]."""
+    order = np.sort(values)
+    low = np.searchsorted(order, values, side="left")
+    high = np.searchsorted(order, values, side="right")
+    return ((low + high) / (2 * len(values))).astype(np.float32)
+
+
+def unit(features: NDArray[np.floating]) -> Floats:
+    """Return features of length 1; those of length 0 stay as they are."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return (features / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def importance(
+    features: Floats,
+    times: NDArray[np.float64],
+    *,
+    motion: Floats | None = None,
+    loudness: Floats | None = None,
+    context: float = 60.0,
+) -> Floats:
+    """Return how much each moment matters, by what needs no training.
+
+    The mean of up to three ranks: how much the moment stands for (:func:`coverage_scores`, counted
+    twice), how much moves in it, and how loud it is. A signal that does not change tells nothing
+    and is left out.
+
+    Args:
+        features: float ``(T, D)``.
+        times: Seconds, float64 ``(T,)``, increasing.
+        motion: float ``(T,)``; None = unknown.
+        loudness: float ``(T,)``; None = no sound.
+        context: As for :func:`coverage_scores`.
+
+    Returns:
+        float32 ``(T,)`` in [0, 1].
+
+    Raises:
+        InputError: As :func:`coverage_scores`.
+    """
+    stands_for = ranks(coverage_scores(features, times, context=context))
+    signals = [signal for signal in (motion, loudness) if signal is not None]
+    parts = [stands_for, stands_for, *(ranks(s) for s in signals if float(np.ptp(s)) > 0)]
+    mixed: Floats = np.stack(parts).mean(axis=0).astype(np.float32)
+    return mixed
