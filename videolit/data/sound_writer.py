@@ -6,13 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
 from av.video.reformatter import VideoReformatter
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from videolit.ops.files import atomic_path
@@ -101,12 +98,11 @@ def _encode(
     rate = Fraction(fps).limit_denominator(1001)
     # Without "bitexact" the container carries the version of its writer or a random identifier.
     with av.open(str(part), "w", options={"fflags": "+bitexact"}) as file:
-        picture = cast(
-            VideoStream, file.add_stream("libx264", rate=rate, options=dict(options or {}))
+        picture = file.add_stream("libx264", rate=rate, options=dict(options or {})
         )
         picture.pix_fmt = "yuv420p"
         picture.codec_context.thread_count = 1
-        voice = cast(AudioStream, file.add_stream("aac", rate=sample_rate))
+        voice = file.add_stream("aac", rate=sample_rate)
         voice.codec_context.layout = "mono"
         voice.codec_context.bit_rate = bit_rate
         # The encoder writes its own version into the sound otherwise.
@@ -129,25 +125,26 @@ def _encode(
             frame.pts, frame.time_base = index, 1 / rate
             file.mux(picture.encode(frame))
             # Sound and picture lie beside each other in the file, so that players need not seek.
-            while ahead is not None and ahead.time <= index / rate:
-                file.mux(voice.encode(ahead))
+            while ahead is not None and ahead[0] <= index / rate:
+                file.mux(voice.encode(ahead[1]))
                 ahead = next(blocks, None)
         if size is None:
             raise InputError(f"cannot write {part.name!r}: there are no frames")
         while ahead is not None:
-            file.mux(voice.encode(ahead))
+            file.mux(voice.encode(ahead[1]))
             ahead = next(blocks, None)
         file.mux(picture.encode())
         file.mux(voice.encode())
 
 
-def _blocks(samples: NDArray[np.float32], sample_rate: int) -> Iterator[av.AudioFrame]:
+def _blocks(samples: NDArray[np.float32], sample_rate: int) -> Iterator[tuple[Fraction, av.AudioFrame]]:
+    """Yield the time of each block in seconds, and the block."""
     for start in range(0, len(samples), _BLOCK):
         piece = np.ascontiguousarray(samples[None, start : start + _BLOCK])
         block = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
         block.sample_rate = sample_rate
         block.pts, block.time_base = start, Fraction(1, sample_rate)
-        yield block
+        yield Fraction(start, sample_rate), block
 
 
 def _check(image: NDArray[np.uint8]) -> tuple[int, ...]:

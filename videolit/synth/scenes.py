@@ -218,7 +218,7 @@ def _room(
     hue, saturation, value = colorsys.rgb_to_hsv(*(c / 255 for c in base))
     turn, fade, sign = generator.uniform((-0.12, 0.12, -1), (0.12, 0.3, 1))
     other = colour(hue + turn, saturation * 0.9, np.clip(value + np.sign(sign) * fade, 0.15, 1))
-    mix = _pattern(generator, wall, width, height).astype(np.float32)[..., None]
+    mix = pattern(generator, wall, width, height).astype(np.float32)[..., None]
     image = np.array(base, np.float32) * (1 - mix) + np.array(other, np.float32) * mix
     horizon = round(ground - tall * generator.uniform(0.07, 0.16))
     floor = colour(*generator.uniform((0, 0.05, 0.2), (1, 0.4, 0.7)))
@@ -231,7 +231,7 @@ def _room(
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _pattern(
+def pattern(
     generator: np.random.Generator, wall: str, width: int, height: int
 ) -> NDArray[np.float32]:
     """Return how much of a wall's second colour each pixel has, ``(height, width)`` in [0, 1]."""

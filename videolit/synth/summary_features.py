@@ -39,8 +39,8 @@ def write_feature_set(
 ) -> Path:
     """Write features and annotations as HDF5 in the schema of the published summary sets.
 
-    Groups ``video_1``, ``video_2``, … hold ``features`` float32 ``(T, D)``, ``picks`` (frames 0, 15,
-    30, …), ``n_steps``, ``n_frames``, ``fps`` (30), ``change_points`` int ``(S, 2)`` whose last
+    Groups ``video_1``, ``video_2``, … hold ``features`` float32 ``(T, D)``, ``picks`` (frames 0,
+    15, 30, …), ``n_steps``, ``n_frames``, ``fps`` (30), ``change_points`` int ``(S, 2)`` whose last
     frame is inclusive, ``n_frame_per_seg``, ``user_scores`` float32 ``(U, T)`` in [0, 1],
     ``user_summary`` uint8 ``(U, n_frames)``, ``gtscore`` float32 ``(T,)`` (the annotators' mean,
     stretched to [0, 1]), ``importance`` float32 ``(T,)`` without noise, and ``video_name``.
@@ -144,7 +144,7 @@ def _features(
     features = noise * generator.standard_normal((len(picks), base.shape[1]))
     places: list[NDArray[np.float64]] = []
     for shot in shots:
-        place = 0.5 * generator.standard_normal(base.shape[1])
+        place = np.asarray(0.5 * generator.standard_normal(base.shape[1]))
         places.append(place if shot.replay_of is None else places[shot.replay_of])
         inside = (picks >= shot.start) & (picks < shot.stop)
         nearness = 2 * (picks[inside] - shot.start) / (shot.stop - shot.start) - 1
