@@ -98,8 +98,7 @@ def _encode(
     rate = Fraction(fps).limit_denominator(1001)
     # Without "bitexact" the container carries the version of its writer or a random identifier.
     with av.open(str(part), "w", options={"fflags": "+bitexact"}) as file:
-        picture = file.add_stream("libx264", rate=rate, options=dict(options or {})
-        )
+        picture = file.add_stream("libx264", rate=rate, options=dict(options or {}))
         picture.pix_fmt = "yuv420p"
         picture.codec_context.thread_count = 1
         voice = file.add_stream("aac", rate=sample_rate)
@@ -137,7 +136,9 @@ def _encode(
         file.mux(voice.encode())
 
 
-def _blocks(samples: NDArray[np.float32], sample_rate: int) -> Iterator[tuple[Fraction, av.AudioFrame]]:
+def _blocks(
+    samples: NDArray[np.float32], sample_rate: int
+) -> Iterator[tuple[Fraction, av.AudioFrame]]:
     """Yield the time of each block in seconds, and the block."""
     for start in range(0, len(samples), _BLOCK):
         piece = np.ascontiguousarray(samples[None, start : start + _BLOCK])

@@ -12,24 +12,21 @@ the picture. A stool stands behind the figure in every clip, whatever the action
 from __future__ import annotations
 
 import csv
-import itertools
-import json
-import multiprocessing
+import functools
 import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from videolit.data.writer import write_video
 from videolit.ops.files import atomic_path
 from videolit.synth import figures, scenes
 from videolit.synth.figures import Body, Style
+from videolit.synth.runs import claim, spread
 from videolit.types import InputError
 
 Split = Literal["train", "val", "test"]
@@ -61,7 +58,6 @@ _SCALE = 2
 ENCODER = {"preset": "veryfast", "subq": "1", "refs": "1", "crf": "23", "g": "15"}
 # Increase when equal settings give other files than before.
 _VERSION = 1
-_RECORD = "synth.json"
 
 
 class Pool(NamedTuple):
@@ -316,10 +312,18 @@ def write_actions(
     if workers is not None and workers < 1:
         raise InputError(f"workers must be at least 1, got {workers}")
     settings = {str(split): count for split, count in counts.items()}
-    _claim(root, {"version": _VERSION, **settings, "seed": seed, "size": list(size)})
+    record = {"version": _VERSION, **settings, "seed": seed, "size": list(size)}
+    claim(root, record, "actions")
     jobs = _jobs(counts, seed, size)
     open_jobs = [job for job in jobs if not (root / job.path).exists()]
-    _write_clips(root, open_jobs, workers or os.cpu_count() or 1, progress)
+    if open_jobs:
+        spread(
+            functools.partial(_write, root),
+            open_jobs,
+            workers=workers or os.cpu_count() or 1,
+            chunk=8,
+            progress=progress,
+        )
     if open_jobs or not (root / "manifest.csv").exists():
         with (
             atomic_path(root / "manifest.csv") as part,
@@ -331,29 +335,6 @@ def write_actions(
                 group = performer_name(job.split, job.performer)
                 table.writerow([job.path, job.action, job.split, group])
     return root
-
-
-def _claim(root: Path, settings: dict[str, object]) -> None:
-    """Record the settings in the folder, or check that they are the ones it was begun with."""
-    record = root / _RECORD
-    if record.exists():
-        try:
-            found = json.loads(record.read_text(encoding="utf-8"))
-        except ValueError:
-            found = None
-        if found == settings:
-            return
-        raise InputError(
-            f"{root} holds actions generated with other settings: {found}, asked were {settings}; "
-            "give these settings, another folder, or remove this one"
-        )
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(
-            f"{root} is not an empty folder and holds no generated actions ({_RECORD}): give a "
-            "folder that is new or empty"
-        )
-    with atomic_path(record) as part:
-        part.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def _jobs(counts: dict[Split, int], seed: int, size: tuple[int, int]) -> list[_Job]:
@@ -369,29 +350,6 @@ def _jobs(counts: dict[Split, int], seed: int, size: tuple[int, int]) -> list[_J
             words = np.random.SeedSequence([seed, part, label, take]).generate_state(2, np.uint64)
             jobs.append(_Job(path, action, split, performer, int(words[0]), size))
     return jobs
-
-
-def _write_clips(root: Path, jobs: Sequence[_Job], workers: int, progress: bool) -> None:
-    # Starting processes takes longer than a few clips.
-    if workers == 1 or len(jobs) < 16:
-        _follow((_write(root, job) for job in jobs), len(jobs), progress)
-        return
-    # Forking a process that has threads can hang; the server forks from a clean one.
-    context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
-    with ProcessPoolExecutor(workers, context, initializer=cv2.setNumThreads, initargs=(1,)) as run:
-        try:
-            done = run.map(_write, itertools.repeat(root), jobs, chunksize=8)
-            _follow(done, len(jobs), progress)
-        except BaseException:
-            # Otherwise all that waits would still be done first.
-            run.shutdown(cancel_futures=True)
-            raise
-
-
-def _follow(done: Iterable[str], total: int, progress: bool) -> None:
-    """Go through all results, with a bar."""
-    for _ in track(done, "generating", total, transient=True, disable=not progress):
-        pass
 
 
 def _write(root: Path, job: _Job) -> str:

@@ -205,7 +205,9 @@ def _balloon(p: _Painter) -> list[Part]:
     return [
         p.part(hull, skin, 1, path),
         p.part(np.concatenate([0.17 * _RING * (0.35, 1), [[0, 0.23]]]), stripe, 2, path),
-        p.part(np.array([[-0.03, 0.22], [0.03, 0.22], [0.03, 0.27], [-0.03, 0.27]]), stripe, 0, path),
+        p.part(
+            np.array([[-0.03, 0.22], [0.03, 0.22], [0.03, 0.27], [-0.03, 0.27]]), stripe, 0, path
+        ),
         p.part(basket, (120, 78, 40), 3, path),
     ]
 
@@ -243,7 +245,9 @@ def _boat(p: _Painter) -> list[Part]:
     paint = p.paint(0.02, 0.6, 0.45)
     return [
         p.part(tilted(hull), paint, 2, path),
-        p.part(tilted([(0.0, -0.24), (0.012, -0.24), (0.012, 0.12), (0, 0.12)]), (80, 60, 40), 1, path),
+        p.part(
+            tilted([(0.0, -0.24), (0.012, -0.24), (0.012, 0.12), (0, 0.12)]), (80, 60, 40), 1, path
+        ),
         p.part(tilted([(0.025, -0.22), (0.16, 0.08), (0.025, 0.09)]), (248, 244, 232), 1, path),
         p.part(tilted([(-0.012, -0.18), (-0.012, 0.09), (-0.12, 0.08)]), (226, 220, 208), 1, path),
     ]

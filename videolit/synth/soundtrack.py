@@ -62,7 +62,7 @@ def shot_sound(
     if voice.beats:
         sound *= np.exp(-4 * ((times * voice.beats + begin) % 1))
     sound *= _LOUD * np.linspace(1 + nearness[0], 1 + nearness[1], num_samples)
-    return np.clip(sound + _AMBIENT * hiss[1], -0.5, 0.5).astype(np.float32)
+    return np.asarray(np.clip(sound + _AMBIENT * hiss[1], -0.5, 0.5), np.float32)
 
 
 def bell_sound(num_samples: int) -> NDArray[np.float32]:
