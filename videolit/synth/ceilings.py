@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from videolit.metrics.summary import human_leave_one_out, rank_correlation
+from videolit.metrics.summary import rank_correlation
 from videolit.synth import importance
 from videolit.synth.summaries import FRAME_RATE, Plan
 
@@ -49,7 +49,8 @@ def ceilings(plans: Iterable[Plan], *, seed: int = 0) -> dict[str, tuple[float, 
             # Sums in another order are no other ranks.
             pair = rank_correlation(np.round(values[picks], 9), scores)
             found.setdefault(name, []).append(pair)
-        if len(scores) > 1:
-            found.setdefault("annotators", []).append(human_leave_one_out(scores))
+        for user, said in enumerate(scores if len(scores) > 1 else ()):
+            pair = rank_correlation(said, np.delete(scores, user, axis=0))
+            found.setdefault("annotators", []).append(pair)
     table = {name: np.mean(pairs, axis=0) for name, pairs in found.items()}
     return {name: (float(tau), float(rho)) for name, (tau, rho) in table.items()}
