@@ -98,7 +98,10 @@ def _encode(
     rate = Fraction(fps).limit_denominator(1001)
     # Without "bitexact" the container carries the version of its writer or a random identifier.
     with av.open(str(part), "w", options={"fflags": "+bitexact"}) as file:
-        picture = file.add_stream("libx264", rate=rate, options=dict(options or {}))
+        # x264's "macroblock tree" reads memory that nobody wrote, unless the width is a multiple of
+        # 128: the bytes would differ from run to run.
+        settings = {"mbtree": "0", **(options or {})}
+        picture = file.add_stream("libx264", rate=rate, options=settings)
         picture.pix_fmt = "yuv420p"
         picture.codec_context.thread_count = 1
         voice = file.add_stream("aac", rate=sample_rate)
