@@ -4,6 +4,7 @@ import av
 import numpy as np
 import pytest
 
+from videolit.commands.synth import main
 from videolit.synth.ceilings import ceilings
 from videolit.synth.importance import BELL, EVENTS, FIRST, NEARER, WORTH
 from videolit.synth.summaries import FRAME_RATE, plan_set, write_summary_set
@@ -19,7 +20,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plans():
-    return plan_set({"train": 60, "val": 0, "test": 60}, seed=0)
+    return plan_set({"train": 40, "val": 0, "test": 40}, seed=0)
 
 
 def _read(path):
@@ -167,3 +168,11 @@ def test_settings_out_of_range_are_told(change, message, tmp_path):
     with pytest.raises(InputError, match=message):
         write_summary_set(tmp_path / "x", **SMALL | change)
     assert not (tmp_path / "x").exists()
+
+
+def test_the_command_tells_what_is_attainable(tmp_path, capsys):
+    assert main(["summary", str(tmp_path / "x"), "--train=0", "--val=0", "--test=1"]) == 0
+    told = capsys.readouterr().out
+    assert "what a single frame tells" in told
+    assert "Written: 1 in" in told
+    assert (tmp_path / "x/test/000.mp4").exists()

@@ -1,4 +1,4 @@
-"""``videolit synth OUT``: real video files of figures that perform ten named actions."""
+"""``videolit synth [summary] OUT``: real video files of figures that perform ten named actions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from videolit.commands import synth_summary
 from videolit.synth.actions import ACTIONS, TIME_PAIRS, single_frame_ceiling, write_actions
 
 DESCRIPTION = f"""\
@@ -22,11 +23,15 @@ direction of time, so a model that ignores the order of frames cannot exceed {
     single_frame_ceiling():.2f}.
 Performers, backgrounds and speeds of the test split are unseen in training. The same settings give
 the same files; an interrupted run goes on where it stopped.
+
+videolit synth summary OUT generates long videos with scores of what is important in them instead.
 """
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
+    if argv and argv[0] == "summary":
+        return synth_summary.main(argv[1:])
     parser = argparse.ArgumentParser(
         prog="videolit synth",
         description=DESCRIPTION,
