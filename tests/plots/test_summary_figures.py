@@ -64,7 +64,7 @@ def assert_readable(figure):
 
 
 EVERYTHING = {
-    "title": "x" * 300,
+    "title": "WM $x$\n" * 100,
     "budget": 0.125,
     "forced": [(0, 1)],
     "dropped": [(5, 7.5)],

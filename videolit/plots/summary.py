@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
 from videolit.plots.clock import clock, time_marks
+from videolit.plots.lettering import shortened
 from videolit.plots.summary_checks import (
     Floats,
     checked,
@@ -44,7 +45,6 @@ _MOST_POINTS = 400
 _MOST_SHOTS = 120
 # Share of the time axis that is about two pixels of a saved picture.
 _THINNEST = 0.0015
-_LONGEST_TITLE = 80
 
 
 def summary_figure(
@@ -306,7 +306,7 @@ def _write(figure: Figure, title: str, headline: str, key: Sequence[Artist]) -> 
     height = figure.get_figheight()
     left = _LEFT / _WIDTH
     if title:
-        short = title if len(title) <= _LONGEST_TITLE else title[: _LONGEST_TITLE - 1] + "…"
+        short = shortened(title, 72 * (_WIDTH - _LEFT - _RIGHT), 11, weight="bold")
         figure.text(left, 1 - 0.22 / height, short, size=11, weight="bold", color=INK, va="center")
     below = 0.22 + _TITLE * bool(title)
     figure.text(left, 1 - below / height, headline, size=9.5, color=INK, va="center")
