@@ -1,8 +1,10 @@
+import itertools
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
-from videolit.plots import storyboard as storyboard_module
 from videolit.plots.lettering import shortened, text_width
 from videolit.plots.storyboard import storyboard
 from videolit.types import InputError
@@ -33,7 +35,9 @@ def shown(sheet):
 def written(monkeypatch):
     """What is drawn as text: (words, left and right end in pixels, width of the sheet)."""
     found = []
-    draw = storyboard_module._band
+    # The package may show the function under the module's name.
+    module = sys.modules[storyboard.__module__]
+    draw = module._band
 
     def spy(width, height, texts, *, at):
         for text in texts:
@@ -42,7 +46,7 @@ def written(monkeypatch):
             found.append((text.words, left, left + wide, width))
         return draw(width, height, texts, at=at)
 
-    monkeypatch.setattr(storyboard_module, "_band", spy)
+    monkeypatch.setattr(module, "_band", spy)
     return found
 
 
@@ -128,6 +132,10 @@ def test_no_text_leaves_its_place(written, width, shape, number):
 def test_a_caption_has_a_left_and_a_right_part(written):
     storyboard([plain()] * 2, ["0:42–0:51   score 0.83", "only left"], width=800)
     words = {words: (left, right) for words, left, right, _ in written}
+    written.clear()
+    storyboard([plain()] * 3, [f"{'y' * n}   {'z' * 90}" for n in (20, 40, 99)], width=600)
+    for (_, _, end, _), (_, start, _, _) in itertools.pairwise(written):
+        assert end < start
     assert set(words) == {"0:42–0:51", "score 0.83", "only left"}
     assert words["0:42–0:51"][1] < words["score 0.83"][0]
     assert words["score 0.83"][1] < words["only left"][0]
@@ -149,6 +157,7 @@ def test_a_white_picture_can_be_told_from_the_sheet():
     sheet = storyboard([plain(color=(255, 255, 255))], [""], width=800)
     frame = (sheet != 255).any(axis=2)
     rows, columns = np.flatnonzero(frame.any(1)), np.flatnonzero(frame.any(0))
+    assert columns[-1] - columns[0] == pytest.approx(64 / 36 * (rows[-1] - rows[0]), rel=0.02)
     assert frame[rows[0], columns[0] : columns[-1] + 1].all()
     assert frame[rows[0] : rows[-1] + 1, columns[0]].all()
 
