@@ -10,6 +10,8 @@ from videolit.plots.confusion import (
 )
 from videolit.plots.curves import read_history, training_curves
 from videolit.plots.report import Report
+from videolit.plots.storyboard import storyboard
+from videolit.plots.summary import summary_figure
 from videolit.plots.theme import save_figure
 from videolit.plots.timeline import timeline_figure
 
@@ -26,6 +28,8 @@ __all__ = [
     "read_history",
     "reliability_figure",
     "save_figure",
+    "storyboard",
+    "summary_figure",
     "timeline_figure",
     "training_curves",
 ]

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
 from videolit.ops.segments import Segment
+from videolit.plots.clock import time_marks
 from videolit.plots.theme import CARD, CELL, INK, LINE, MUTED, VALIDATION, Figure, themed_figure
 
 _WIDTH = 11.0
@@ -19,9 +19,6 @@ _LANE = 0.38
 _CURVE = "#b9d0e8"
 _LONGEST_NAME = 26
 _LONGEST_TITLE = 80
-# Seconds between two marks of the axis: the numbers that people count time by.
-_STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-_MOST_MARKS = 13
 # Points of a curve; more of them than the picture has pixels cannot be seen.
 _MOST_POINTS = 2000
 # Share of the time axis below which a segment would be less than two pixels of the screen.
@@ -73,7 +70,9 @@ def timeline_figure(
             [lane + 0.5 for lane in range(len(lanes))],
             [_short(class_names[k], _LONGEST_NAME) for k in lanes],
         )
-        _time_axis(axes, begin, finish)
+        time_marks(axes, begin, finish)
+        axes.xaxis.grid(True, color=LINE, linewidth=0.7)
+        axes.set_axisbelow(True)
         if title:
             axes.set_title(
                 _short(title, _LONGEST_TITLE), loc="left", size=11, weight="bold", color=INK, pad=8
@@ -137,30 +136,6 @@ def _thinned(
     starts = np.arange(0, len(curve), group)
     heights = np.maximum.reduceat(curve, starts)
     return np.append(edges[starts], edges[-1]), np.append(heights, heights[-1])
-
-
-def _time_axis(axes: Axes, begin: float, finish: float) -> None:
-    """Put marks at round times."""
-    span = finish - begin
-    step = next((s for s in _STEPS if span / s <= _MOST_MARKS), span / _MOST_MARKS)
-    first = np.ceil(begin / step - 1e-9) * step
-    axes.set_xlim(begin, finish)
-    axes.xaxis.set_major_locator(
-        FixedLocator(np.arange(first, finish + step * 1e-6, step).tolist())
-    )
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: _clock(seconds, finish, step)))
-    axes.xaxis.grid(True, color=LINE, linewidth=0.7)
-    axes.set_axisbelow(True)
-
-
-def _clock(seconds: float, longest: float, step: float) -> str:
-    """Return a time as 4:05, as 1:04:05 where the video is that long, or 4:05.5."""
-    whole = int(seconds + 1e-6)
-    rest = f".{round((seconds - whole) * 10)}" if step < 1 else ""
-    minutes, second = divmod(whole, 60)
-    if longest < 3600:
-        return f"{minutes}:{second:02d}{rest}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}{rest}"
 
 
 def _length(seconds: float) -> str:
