@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, Protocol, TypedDict, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    Protocol,
+    TypedDict,
+    get_args,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
 
@@ -85,6 +96,64 @@ class VideoBatch(TypedDict):
     video_id: list[str]
     error: list[str]
     unread: list[Unread]
+
+
+class SummaryTruth(NamedTuple):
+    """What the annotators of a video said: what a summary of it is compared with.
+
+    ``T`` steps, ``U`` annotators, ``N`` frames, ``S`` shots.
+
+    Attributes:
+        picks: int64 ``(T,)``, the frame of each step.
+        num_frames: N.
+        shots: int64 ``(S, 2)``, half-open ``[first, stop)`` frames; None = unknown.
+        user_scores: float32 ``(U, T)``, each annotator's scores; None = unknown.
+        user_summary: bool ``(U, N)``, each annotator's summary; None = unknown.
+        gtscore: float32 ``(T,)``, the annotators' common score; None = unknown.
+        reduce: How keyshot F1 takes the annotators together: ``"mean"``, or ``"max"`` (SumMe).
+    """
+
+    picks: NDArray[np.int64]
+    num_frames: int
+    shots: NDArray[np.int64] | None
+    user_scores: NDArray[np.float32] | None
+    user_summary: NDArray[np.bool_] | None
+    gtscore: NDArray[np.float32] | None
+    reduce: Literal["mean", "max"]
+
+
+class SummaryBatch(TypedDict):
+    """A batch of whole videos for the summary task, one row each.
+
+    ``B`` videos, ``T`` steps, ``D`` numbers of a feature, ``U`` annotators.
+
+    Attributes:
+        video: stored features, float32 ``(B, T, D)``, or frames, uint8 ``(B, T, C, H, W)``.
+        mask: bool ``(B, T)``; True = a real step, False = padding, which comes last.
+        scores: float32 ``(B, T)`` in [0, 1], the annotators' common score, 0 at padding. Absent
+            where a video of the batch has none.
+        user_scores: float32 ``(B, U, T)`` in [0, 1], each annotator's score. Absent where a video
+            of the batch has none.
+        user_mask: bool ``(B, U)``; False = the video has fewer annotators.
+        index: int64 ``(B,)``, the video's position in its split.
+        sample_mask: bool ``(B,)``; False = repeats another video, or could not be read.
+        video_id: names of the videos.
+        error: why a video could not be read, ``""`` when it could.
+        unread: the files that could not be read.
+        truth: what each is compared with.
+    """
+
+    video: Tensor
+    mask: Tensor
+    scores: NotRequired[Tensor]
+    user_scores: NotRequired[Tensor]
+    user_mask: NotRequired[Tensor]
+    index: Tensor
+    sample_mask: Tensor
+    video_id: list[str]
+    error: list[str]
+    unread: list[Unread]
+    truth: list[SummaryTruth]
 
 
 Sampling = Literal["uniform", "dense", "whole"]
@@ -205,6 +274,24 @@ class ClipSpec:
 
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+class SummarySource(Protocol):
+    """What the summary task asks of the DataModule beside it; no more is shared."""
+
+    @property
+    def clip_spec(self) -> ClipSpec | None:
+        """How raw videos are read; None with stored features."""
+        ...
+
+    @property
+    def feature_record(self) -> str | None:
+        """What made the stored features, as JSON, where their file tells; None = unknown."""
+        ...
+
+    def sample_ids(self, split: Literal["train", "val", "test", "predict"]) -> Tensor:
+        """Return a number that stands for each video of a split, int64 ``(N,)``."""
+        ...
 
 
 class ClassSource(Protocol):

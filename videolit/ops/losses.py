@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -85,3 +86,39 @@ def focal_loss(
 def _power(wrong: Tensor, gamma: float) -> Tensor:
     """Return ``wrong ** gamma`` with a finite gradient at 0, also where gamma is below 1."""
     return wrong.clamp(min=1e-6) ** gamma
+
+
+def ranking_loss(
+    logits: Tensor, user_scores: Tensor, mask: Tensor, user_mask: Tensor, most_steps: int = 384
+) -> Tensor:
+    """Return how badly differences of logits tell which of two steps annotators score higher.
+
+    The logistic loss of pairs (Burges et al. 2005, RankNet, section 3): the target of a pair is
+    the share of annotators that score its first step higher, a tie counting half. Its least is
+    where the logits rank as most annotators do, which is what rank correlation asks for.
+
+    Args:
+        logits: float ``(B, T)``.
+        user_scores: float ``(B, U, T)``.
+        mask: bool ``(B, T)``, real steps, which come first.
+        user_mask: bool ``(B, U)``, annotators that there are.
+        most_steps: Pairs are made of at most so many steps of a video, drawn anew each time.
+
+    Returns:
+        Mean over pairs, then over videos of at least two steps; 0 where there is none.
+    """
+    losses = []
+    for row, users, real, known in zip(logits, user_scores, mask, user_mask, strict=True):
+        steps = int(real.sum())
+        if steps < 2:
+            continue
+        chosen = torch.arange(steps, device=row.device)
+        if steps > most_steps:
+            chosen = torch.randperm(steps, device=row.device)[:most_steps]
+        said = users[known][:, chosen]
+        first, second = torch.triu_indices(len(chosen), len(chosen), 1, device=row.device)
+        higher, lower = said[:, first], said[:, second]
+        target = 0.5 * ((higher > lower).float() + (higher >= lower).float()).mean(0)
+        apart = row[chosen[first]] - row[chosen[second]]
+        losses.append(nn.functional.binary_cross_entropy_with_logits(apart, target))
+    return torch.stack(losses).mean() if losses else 0.0 * logits.sum()

@@ -127,13 +127,23 @@ class VideoTask(pl.LightningModule):
         Returns:
             float ``(B, temporal.num_features)``.
         """
+        features, real = self.steps(video, mask)
+        sequence = self.temporal(features, real)
+        return self.temporal.pool(sequence, real)
+
+    def steps(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the encoder's features, float ``(B, T', D)``, and their mask ``(B, T')``.
+
+        Args:
+            video: ``(B, T, C, H, W)`` as in :class:`~videolit.types.VideoBatch`.
+            mask: bool ``(B, T)``; None = all frames are real.
+        """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._rests):
             features, real = self.encoder(video, mask)
         if self._rests and self.training:
             # A gradient of zero for each weight: DDP waits for one.
             features = features + 0 * sum(p.sum() for p in self.encoder.parameters())
-        sequence = self.temporal(features, real)
-        return self.temporal.pool(sequence, real)
+        return features, real
 
     def train(self, mode: bool = True) -> VideoTask:
         """Switch modes; a frozen encoder stays at rest, its BatchNorm statistics included."""
