@@ -191,3 +191,5 @@ def test_the_options_of_keyshot_summaries():
     assert chosen(capacity="num_frames", values="int1000") == [1, 0, 0]
     with pytest.raises(InputError, match="ratio must be above 0 and at most 1, got 15"):
         chosen(ratio=15)
+    with pytest.raises(InputError, match="method must be one of knapsack, greedy, got 'best'"):
+        chosen(method="best")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 
 class RankCorrelations(NamedTuple):
@@ -63,6 +64,15 @@ def correlate_ranks(one: NDArray[np.floating], many: NDArray[np.floating]) -> Ra
         values[undefined] = 0
         np.clip(values, -1, 1, out=values)
     return RankCorrelations(tau, rho, undefined)
+
+
+def plain_array(values: ArrayLike | Tensor) -> NDArray[np.generic]:
+    """Return an array, or a tensor of any device, as an array of NumPy."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        # NumPy has no bfloat16.
+        return (values.double() if values.is_floating_point() else values).numpy()
+    return np.asarray(values)
 
 
 def _levels(values: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from videolit.metrics.multilabel import average_precision
-from videolit.metrics.ranks import RankCorrelations, correlate_ranks
+from videolit.metrics.ranks import RankCorrelations, correlate_ranks, plain_array
 from videolit.types import InputError
 
 Protocol = Literal["annotators", "summary_vs_mean", "mean_score"]
@@ -143,7 +143,7 @@ def keyshot_scores(summary: ArrayLike | Tensor, user_summary: ArrayLike | Tensor
     Raises:
         InputError: If shapes do not fit.
     """
-    chosen, wanted = _padded(_array(summary) != 0, _array(user_summary) != 0)
+    chosen, wanted = _padded(plain_array(summary) != 0, plain_array(user_summary) != 0)
     if chosen.ndim != 1 or wanted.ndim != 2 or 0 in wanted.shape:
         raise InputError(
             f"expected a summary (N,) and user summaries (U, N), got {chosen.shape} and "
@@ -239,15 +239,6 @@ def _padded(one: NDArray[_Kind], many: NDArray[_Kind]) -> tuple[NDArray[_Kind], 
     )
 
 
-def _array(values: ArrayLike | Tensor) -> NDArray[np.generic]:
-    """Return an array, or a tensor of any device, as an array of NumPy."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        # NumPy has no bfloat16.
-        return (values.double() if values.is_floating_point() else values).numpy()
-    return np.asarray(values)
-
-
 def _numbers(values: ArrayLike | Tensor) -> NDArray[np.float64]:
-    """Return :func:`_array` as float64."""
-    return _array(values).astype(np.float64, copy=False)
+    """Return :func:`plain_array` as float64."""
+    return plain_array(values).astype(np.float64, copy=False)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from videolit.metrics.ranks import plain_array
 from videolit.metrics.summary import keyshot_f1, rank_correlation
 from videolit.types import InputError
 
@@ -27,7 +28,7 @@ def human_leave_one_out(user_scores: ArrayLike | Tensor) -> tuple[float, float]:
     Raises:
         InputError: If there is no second annotator, or a number is not finite.
     """
-    many = _rows(user_scores)
+    many = plain_array(user_scores)
     if many.ndim != 2 or len(many) < 2:
         raise InputError(f"agreement needs user scores (U, T) of two or more, got {many.shape}")
     found = [
@@ -52,7 +53,7 @@ def human_keyshot_f1(
     Raises:
         InputError: If there is no second user.
     """
-    many = _rows(user_summary)
+    many = plain_array(user_summary)
     if many.ndim != 2 or len(many) < 2:
         raise InputError(f"agreement needs user summaries (U, N) of two or more, got {many.shape}")
     return float(
@@ -136,8 +137,3 @@ def uniform_summary(num_frames: int, shots: ArrayLike, ratio: float = 0.15) -> N
             summary[first:stop] = True
             left -= stop - first
     return summary
-
-
-def _rows(values: ArrayLike | Tensor) -> NDArray[np.generic]:
-    """Return an array, or a tensor of any device, as an array of NumPy."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

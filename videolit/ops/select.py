@@ -214,10 +214,17 @@ def keyshot_summary(
         bool ``(num_frames,)``. Without a shot that fits nothing is chosen.
 
     Raises:
-        InputError: If the arguments do not fit each other.
+        InputError: If the arguments do not fit each other, or an option is none of these.
     """
     if not 0 < ratio <= 1:
         raise InputError(f"ratio must be above 0 and at most 1, got {ratio:g}")
+    for name, option, options in (
+        ("method", method, ("knapsack", "greedy")),
+        ("capacity", capacity, ("last_shot", "num_frames", "rounded")),
+        ("values", values, ("mean", "int1000")),
+    ):
+        if option not in options:
+            raise InputError(f"{name} must be one of {', '.join(options)}, got {option!r}")
     spans = _checked_shots(shots, num_frames)
     value = shot_values(frame_scores(scores, picks, num_frames), spans)
     if values == "int1000":
