@@ -2,6 +2,7 @@
 
 import itertools
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -125,7 +126,6 @@ def test_correlations_say_what_is_wrong():
 @pytest.fixture(scope="module")
 def tvsum(real_data):
     """Each 15th score of the 20 annotators of every video."""
-    h5py = pytest.importorskip("h5py")
     path = real_data / "tvsum" / "ydata-tvsum50.mat"
     if not path.is_file():
         pytest.skip(f"no {path}")
