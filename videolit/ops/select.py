@@ -156,8 +156,11 @@ def shot_values(scores: NDArray[np.floating], shots: NDArray[np.integer]) -> NDA
     Raises:
         InputError: If a shot holds no frame, or one that is not there.
     """
-    shots = _checked_shots(shots, len(scores))
-    return np.array([scores[first:stop].mean() for first, stop in shots.tolist()], np.float64)
+    spans = _checked_shots(shots, len(scores))
+    # Sum and division as in ndarray.mean, at half the time. reduceat adds in another order.
+    sums = np.array([np.add.reduce(scores[first:stop]) for first, stop in spans.tolist()])
+    means: NDArray[np.floating] = sums / (spans[:, 1] - spans[:, 0]).astype(sums.dtype)
+    return means.astype(np.float64)
 
 
 def _checked_shots(shots: ArrayLike, num_frames: int) -> NDArray[np.int64]:
