@@ -138,6 +138,7 @@ def test_highlights_of_a_short_video_are_undefined():
         mean_average_precision_chunks([np.nan], [1])
 
 
+@pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
 def test_figures_count_each_video_once():
     figures = VideoFigures(("tau", "ap"))
     figures.update(torch.tensor([2, 0]), torch.tensor([[0.2, 0.5], [0.4, math.nan]]))

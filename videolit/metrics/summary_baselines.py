@@ -128,7 +128,7 @@ def uniform_summary(num_frames: int, shots: ArrayLike, ratio: float = 0.15) -> N
     bits = max(len(spans), 1).bit_length()
     # Read backwards, the bits of 1, 2, 3, … are the sequence; each shot is met where it lies.
     way = [int(f"{i:0{bits}b}"[::-1], 2) / 2**bits for i in range(1, 2**bits)]
-    order = dict.fromkeys([int(x * len(spans)) for x in [*way, 0.0]]) if len(spans) else {}
+    order = dict.fromkeys(int(x * len(spans)) for x in way) if len(spans) else {}
     left = int(ratio * num_frames)
     summary = np.zeros(num_frames, np.bool_)
     for i in order:
