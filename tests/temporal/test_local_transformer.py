@@ -142,6 +142,7 @@ def test_what_was_two_steps_before_is_learnt_and_not_from_single_frames():
     assert unexplained(FrameMLP(4, 16, dropout=0.0), before) > 0.9
 
 
+@pytest.mark.slow
 def test_the_whole_graph_is_compiled():
     model = small()
     features = torch.randn(2, 13, 5)

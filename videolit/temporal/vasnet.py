@@ -77,10 +77,11 @@ class VASNet(TemporalModel):
             scores = queries[:, start:end] @ keys.transpose(1, 2)
             share = scores.masked_fill(~mask[:, None], -math.inf).softmax(-1).to(values.dtype)
             share = self.drop(share)
-            if self.transpose_attention:
-                # The queries are what is summed over.
-                share = share.masked_fill(~mask[:, start:end, None], 0.0).transpose(1, 2)
-            found: Tensor = share @ (values[:, start:end] if self.transpose_attention else values)
+            if not self.transpose_attention:
+                found: Tensor = share @ values
+            else:
+                # Padding's queries count here too, but their values are zero: no layer has a bias.
+                found = share.transpose(1, 2) @ values[:, start:end]
             return found
 
         parts = in_chunks(mixed, mask.shape[1], self.chunk)
