@@ -60,6 +60,7 @@ def write_cut(
     crossfade: float = 0.015,
     crf: int = 20,
     preset: str = "veryfast",
+    index: VideoIndex | None = None,
     progressed: Callable[[float], None] | None = None,
 ) -> Cut:
     """Write some segments of a video, one after the other, as MP4 that browsers play.
@@ -81,6 +82,7 @@ def write_cut(
             change. 10 to 20 ms hide the click and are not heard as a fade.
         crf: Quality, 0 (lossless) to 51 (worst); 18 to 23 are usual.
         preset: Of x264, one of ``PRESETS``: slower ones make smaller files.
+        index: The source's verified record, where it was checked before.
         progressed: Called after every frame with the seconds that are written.
 
     Raises:
@@ -89,7 +91,7 @@ def write_cut(
     """
     source, target = Path(source).absolute(), Path(target)
     _check_settings(source, target, crossfade, crf, preset)
-    index = verified_index(source)
+    index = verified_index(source) if index is None else index
     spans = _check_segments(segments, index, source)
     ranges = _frame_ranges(spans, index.timestamps, 1 / index.fps)
     ticks = _ticks(spans, ranges, index.timestamps)
