@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from videolit.data.sound import Span, splice
+from videolit.data.splice import Span, splice
 
 
 class Tone:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple, Self, cast
+from typing import Literal, NamedTuple
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.codec.context import Flags
-from av.container import OutputContainer
 from numpy.typing import NDArray
 
 from videolit.data.decoders import InOrderFrames, one_line
 from videolit.data.index import VideoIndex
-from videolit.data.pictures import LAYOUT, LIMITED_RANGE, Upright, read_ranges
-from videolit.data.sound import Samples, SoundReader, Span, open_sound, splice
+from videolit.data.mp4_writer import TICKS, Mp4Writer
+from videolit.data.pictures import read_ranges
+from videolit.data.sound import open_sound
+from videolit.data.splice import Span, splice
 from videolit.data.verify import verified_index
-from videolit.ops.cores import usable_cores
 from videolit.ops.files import atomic_path
 from videolit.types import InputError, VideoError
 
@@ -28,11 +26,6 @@ PRESETS = (
     *("ultrafast", "superfast", "veryfast", "faster", "fast"),
     *("medium", "slow", "slower", "veryslow"),
 )
-# Times of all usual rates are whole numbers of these, as in MPEG.
-_TICKS = 90_000
-_MAX_THREADS = 8
-# Bits per second and channel: AAC of FFmpeg is taken for transparent at 128 kbit/s stereo.
-_SOUND_BITS = 64_000
 
 
 class Cut(NamedTuple):
@@ -100,16 +93,17 @@ def write_cut(
     if index.audio:
         reader, problem = open_sound(str(source), index.container, origin)
     try:
-        with atomic_path(target) as part:
-            file = _Output(part, index, pixel_aspect, crf, preset)
-            with file:
-                if reader is not None:
-                    file.add_sound(reader, splice(reader, spans, crossfade))
-                for number, frame in enumerate(read_ranges(str(source), index, ranges)):
-                    file.write(frame, int(ticks[number]), int(ticks[number + 1]))
-                    if progressed is not None:
-                        progressed(float(ticks[number + 1]) / _TICKS)
-                file.finish()
+        with (
+            atomic_path(target) as part,
+            Mp4Writer(part, index, pixel_aspect, crf, preset) as file,
+        ):
+            if reader is not None:
+                file.add_sound(reader, splice(reader, spans, crossfade))
+            for number, frame in enumerate(read_ranges(str(source), index, ranges)):
+                file.write(frame, int(ticks[number]), int(ticks[number + 1]))
+                if progressed is not None:
+                    progressed(float(ticks[number + 1]) / TICKS)
+            file.finish()
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise  # A full disk is no mistake in the input.
@@ -121,94 +115,7 @@ def write_cut(
     if reader is not None:
         problem = reader.problem
         audio = "damaged" if problem else "kept"
-    return Cut(len(ticks) - 1, float(ticks[-1]) / _TICKS, audio, problem)
-
-
-class _Output:
-    """The file that is written: pictures, and sound up to the same moment.
-
-    Interleaved in time, so that the muxer need not hold much of either.
-    """
-
-    def __init__(
-        self, path: Path, index: VideoIndex, pixel_aspect: Fraction | None, crf: int, preset: str
-    ) -> None:
-        # Without "bitexact" the file carries the version of FFmpeg.
-        options = {"movflags": "+faststart", "fflags": "+bitexact"}
-        self._file: OutputContainer = av.open(str(path), "w", options=options)
-        # Without B-frames the times in the file are those on the screen: a player that ignores
-        # edit lists starts with sound and picture together, and the last frame ends when it should.
-        # It costs a few per cent of size.
-        settings = {"crf": str(crf), "preset": preset, "bf": "0"}
-        # MP4 stores rates exactly; encoders limit the denominator.
-        rate = Fraction(index.fps).limit_denominator(1001)
-        self._video = self._file.add_stream("libx264", rate=rate, options=settings)
-        context = self._video.codec_context
-        context.time_base = Fraction(1, _TICKS)
-        context.thread_count = min(usable_cores(), _MAX_THREADS)
-        context.flags |= Flags.frame_duration
-        self._video.pix_fmt = LAYOUT
-        self._video.width = index.width // 2 * 2
-        self._video.height = index.height // 2 * 2
-        if pixel_aspect is not None:
-            context.sample_aspect_ratio = pixel_aspect
-        self._upright = Upright()
-        self._marked = False
-        self._sound: AudioStream | None = None
-        self._blocks: Iterator[Samples] = iter(())
-        self._samples = 0
-
-    def add_sound(self, reader: SoundReader, blocks: Iterator[Samples]) -> None:
-        """Add a sound stream, to be filled with blocks as the pictures go on."""
-        self._layout = "mono" if reader.channels == 1 else "stereo"
-        self._sound = cast(
-            AudioStream, self._file.add_stream("aac", rate=reader.rate, layout=self._layout)
-        )
-        self._sound.bit_rate = _SOUND_BITS * reader.channels
-        self._blocks = blocks
-
-    def write(self, frame: av.VideoFrame, start: int, end: int) -> None:
-        """Write a decoded frame that is on the screen between two times, in ticks."""
-        picture = self._upright(frame)
-        if not self._marked:
-            context = self._video.codec_context
-            context.color_range = LIMITED_RANGE
-            context.colorspace = picture.colorspace
-            context.color_primaries = picture.color_primaries
-            context.color_trc = picture.color_trc
-            self._marked = True
-        picture.pts, picture.time_base = start, Fraction(1, _TICKS)
-        picture.duration = end - start
-        # Else the encoder repeats the source's kinds of frames.
-        picture.pict_type = 0
-        self._file.mux(self._video.encode(picture))
-        self._write_sound(end / _TICKS)
-
-    def _write_sound(self, seconds: float) -> None:
-        if self._sound is None:
-            return
-        while self._samples < seconds * self._sound.rate:
-            block = next(self._blocks, None)
-            if block is None:
-                return
-            sound = av.AudioFrame.from_ndarray(block, format="fltp", layout=self._layout)
-            sound.sample_rate = self._sound.rate
-            sound.pts, sound.time_base = self._samples, Fraction(1, self._sound.rate)
-            self._samples += block.shape[1]
-            self._file.mux(self._sound.encode(sound))
-
-    def finish(self) -> None:
-        """Write what the encoders still hold."""
-        self._file.mux(self._video.encode())
-        if self._sound is not None:
-            self._write_sound(math.inf)
-            self._file.mux(self._sound.encode())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._file.close()
+    return Cut(len(ticks) - 1, float(ticks[-1]) / TICKS, audio, problem)
 
 
 def _check_settings(source: Path, target: Path, crossfade: float, crf: int, preset: str) -> None:
@@ -251,6 +158,8 @@ def _check_segments(
                 f"{before.end} s; sort the segments and join those that overlap"
             )
         spans[number] = before = Span(max(span.start, before.end), span.end)
+        if before.end <= before.start:
+            raise InputError(f"segment {number} lies within segment {number - 1}; leave it out")
     return spans
 
 
@@ -281,7 +190,7 @@ def _ticks(
         since[0] = 0.0
         moments.append(offset + since)
         offset += span.end - span.start
-    ticks = np.round(np.concatenate([*moments, [offset]]) * _TICKS).astype(np.int64)
+    ticks = np.round(np.concatenate([*moments, [offset]]) * TICKS).astype(np.int64)
     # Frames at one and the same time follow each other a tick apart.
     steps = np.arange(len(ticks))
     increasing: NDArray[np.int64] = np.maximum.accumulate(ticks - steps) + steps

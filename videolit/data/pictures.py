@@ -16,7 +16,7 @@ from videolit.data.verify import choose_decoder
 from videolit.types import VideoError
 
 LAYOUT = "yuv420p"
-# FFmpeg's numbers of colour ranges and matrices.
+# FFmpeg's numbers of colour ranges, and those of its scaler for matrices.
 LIMITED_RANGE, _FULL_RANGE = 1, 2
 _BT709, _BT601 = 1, 5
 # From this height on players take unmarked video for BT.709, below it for BT.601.

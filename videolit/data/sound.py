@@ -1,11 +1,10 @@
-"""The sound of a video file, by time, and parts of it joined without clicks."""
+"""The sound of a video file, by time."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -32,13 +31,6 @@ _PREROLL = 1.0
 # A jump within the file pays from about here.
 _JUMP = 5.0
 _MAX_FAILURES = 100
-
-
-class Span(NamedTuple):
-    """A part of the source, in seconds from the first frame of its video."""
-
-    start: float
-    end: float
 
 
 class SoundReader:
@@ -233,66 +225,3 @@ def _choose_stream(file: InputContainer) -> AudioStream:
         raise ValueError(names)
     # Disposition 0x1: the stream that players take.
     return next((stream for stream in known if int(stream.disposition) & 1), known[0])
-
-
-def splice(reader: SoundReader, spans: Sequence[Span], crossfade: float) -> Iterator[Samples]:
-    """Yield the sound of some spans one after the other, in blocks of at most half a second.
-
-    At each joint the sound before fades out while the sound after fades in, ``crossfade`` seconds
-    in all, half of it on each side: what is heard there beyond the cut comes from the source, so
-    that the length stays that of the spans. The gains are a quarter of a sine and cosine, whose
-    squares add to 1: the power of unlike sounds stays even. Spans that meet in the source are
-    joined as they are; the beginning and the end fade alone.
-
-    Args:
-        reader: Sound of the source.
-        spans: Increasing, without overlap.
-        crossfade: Seconds, at least 0.
-
-    Yields:
-        float32 ``(channels, N)``; together ``round(rate · sum of the lengths)`` samples.
-    """
-    ends = np.cumsum([0.0, *(span.end - span.start for span in spans)])
-    # Rounded as a whole, so that errors do not add up.
-    edges = [round(end * reader.rate) for end in ends.tolist()]
-    firsts = [round(span.start * reader.rate) for span in spans]
-    lengths = [after - before for before, after in itertools.pairwise(edges)]
-    fade = round(crossfade * reader.rate)
-    halves = [
-        max(0, min(fade, lengths[i], lengths[i + 1], firsts[i + 1] - firsts[i] - lengths[i]) // 2)
-        for i in range(len(spans) - 1)
-    ]
-    leads, trails = [0, *halves], [*halves, 0]
-    tail = np.zeros((reader.channels, 0), np.float32)
-    for i, (first, length) in enumerate(zip(firsts, lengths, strict=True)):
-        lead, trail = leads[i], trails[i]
-        count = lead + length + trail
-        alone = min(fade, length // 2)
-        gain_in = _ramp(alone if i == 0 else 2 * lead)
-        gain_out = _ramp(alone if i == len(spans) - 1 else 2 * trail)[::-1]
-        body = count - 2 * trail
-        for start in range(0, body, reader.rate // 2):
-            stop = min(start + reader.rate // 2, body)
-            block = _gained(
-                reader.read(first - lead + start, stop - start), start, count, gain_in, gain_out
-            )
-            if start == 0:
-                block[:, : tail.shape[1]] += tail
-            yield block
-        tail = _gained(reader.read(first - lead + body, 2 * trail), body, count, gain_in, gain_out)
-
-
-def _ramp(length: int) -> Samples:
-    return np.sin(np.pi / 2 * (np.arange(length) + 0.5) / max(length, 1)).astype(np.float32)
-
-
-def _gained(block: Samples, start: int, count: int, gain_in: Samples, gain_out: Samples) -> Samples:
-    """Fade a block that begins at ``start`` of ``count`` samples, in place."""
-    stop = start + block.shape[1]
-    if start < len(gain_in):
-        block[:, : len(gain_in) - start] *= gain_in[start:stop]
-    first_out = count - len(gain_out)
-    if stop > first_out:
-        begin = max(start, first_out)
-        block[:, begin - start :] *= gain_out[begin - first_out : stop - first_out]
-    return block
