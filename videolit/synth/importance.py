@@ -1,8 +1,8 @@
 """The planted rule of generated long videos: what is important, and what annotators say of it.
 
 A video is a series of shots with hard cuts; each shows one of ``EVENTS``. The importance of a
-moment is 0.25 × what the event is worth (the picture tells) + 0.25 where the video shows the event
-for the first time (needs memory of all that was) + 0.35 in the 8 seconds after a bell has rung
+moment is 0.2 × what the event is worth (the picture tells) + 0.25 where the video shows the event
+for the first time (needs memory of all that was) + 0.4 in the 8 seconds after a bell has rung
 (needs the last seconds) + 0.15 where the camera comes nearer instead of leaving (needs order in
 time). The four are drawn independently, so a frame alone tells only the first of them.
 """
@@ -26,7 +26,7 @@ EVENTS: dict[str, float] = {
     "boat_at_sea": 0.0,
     "car_on_road": 0.0,
 }
-WORTH, FIRST, BELL, NEARER = 0.25, 0.25, 0.35, 0.15
+WORTH, FIRST, BELL, NEARER = 0.2, 0.25, 0.4, 0.15
 # Annotators give one score to each piece of two seconds, from 1 to 5, as TVSum's (Song et al. 2015,
 # section 4.1).
 PIECE = 2.0
