@@ -14,13 +14,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from videolit.data.hdf5 import natural_order, open_hdf5, read_array, read_number, read_text
+from videolit.data.hdf5 import open_hdf5, read_array, read_number, read_text, video_groups
+from videolit.data.layouts.summary_division import read_division
 from videolit.data.layouts.tvsum_annotations import (
     TVSumVideo,
     find_tvsum_annotations,
     read_tvsum_annotations,
 )
-from videolit.data.summary_records import SummaryRecord, SummarySet
+from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits
 from videolit.types import InputError
 
 _NAMES = ("summe", "tvsum", "ovp", "youtube")
@@ -33,7 +34,9 @@ def eccv16(path: Path, annotations: Path | None = None) -> SummarySet:
     ``n_steps``, ``gtscore`` ``(T,)``, ``gtsummary`` ``(T,)``, ``user_summary`` ``(U, n_frames)``,
     ``change_points`` ``(S, 2)`` with the **inclusive** first and last frame of each shot,
     ``n_frame_per_seg`` ``(S,)``, ``video_name``; of videolit also ``user_scores`` ``(U, T)`` in
-    [0, 1] and ``fps``. The videos come in the order of their numbers.
+    [0, 1] and ``fps``. The videos come in the order of their numbers. The data set is what the
+    attribute ``data_set`` of the file says, else its name tells. Its division into train, val and
+    test is that of ``<name>_splits.json`` beside it, or of the folders in the videos' names.
 
     TVSum's annotators gave scores, and the file has only what became of them. The scores are read
     from ``ydata-tvsum50.mat`` or ``ydata-anno.tsv`` beside the file, where there is one: video_k
@@ -48,38 +51,30 @@ def eccv16(path: Path, annotations: Path | None = None) -> SummarySet:
             annotations are those of other videos.
     """
     with open_hdf5(path) as file:
-        names = sorted(_groups(file), key=natural_order)
+        names = video_groups(file)
         if not names:
             raise InputError(
                 f"{str(path)!r} has no group with 'features', 'picks' and 'n_frames': expected one "
                 "for each video, as in eccv16_dataset_tvsum_google_pool5.h5"
             )
-        name = next((name for name in _NAMES if name in path.stem.lower()), path.stem)
+        guess = next((name for name in _NAMES if name in path.stem.lower()), path.stem)
+        name = str(file.attrs.get("data_set", "")) or guess
         scored = any("user_scores" in file[group] for group in names)
         if annotations is None and name == "tvsum" and not scored:
             annotations = find_tvsum_annotations(path.parent)
         scores = {} if annotations is None else _scores(path, names, file, annotations)
         records = tuple(_record(path, file[group], scores.get(group)) for group in names)
         settings = file.attrs.get("settings")
+    beside = path.with_name(f"{path.stem}_splits.json")
+    splits = read_division(beside, names) or folder_splits(names)
     return SummarySet(
         name=name,
         records=records,
         reduce="max" if name == "summe" else "mean",
         notes=_notes(name, records),
+        splits=splits,
         feature_record=None if settings is None else str(settings),
     )
-
-
-def _groups(file: h5py.File) -> list[str]:
-    found: list[str] = []
-
-    def visit(name: str, item: object) -> None:
-        hidden = name.startswith(".")  # unfinished
-        if isinstance(item, h5py.Group) and not hidden and "features" in item:
-            found.append(name)
-
-    file.visititems(visit)
-    return found
 
 
 def _record(
@@ -213,7 +208,7 @@ def _scores_at_picks(
     which = f"video {place + 1} of {annotations.name} ({video.video_id})"
     num_frames = read_number(group, "n_frames")
     if num_frames != video.num_frames:
-        hint = f"{num_frames}; are the videos in another order?"
+        hint = f"{num_frames or 0:.0f}; are the videos in another order?"
         expected = f"{video.num_frames}, as {which} has"
         raise _wrong(path, name, "n_frames", expected, hint)
     picks = _integers(path, group, "picks")
