@@ -68,6 +68,15 @@ def test_blocks_give_exactly_what_a_dense_mask_gives(length, settings):
             torch.testing.assert_close(found[row, :real], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_pieces_change_nothing(monkeypatch):
+    model = small()
+    features, mask = torch.randn(1, 13, 5), torch.ones(1, 13, dtype=torch.bool)
+    with torch.no_grad():
+        whole = model(features, mask)
+        monkeypatch.setattr("videolit.temporal.local_transformer._PIECE", 4)
+        torch.testing.assert_close(model(features, mask), whole)
+
+
 def test_gradients_are_those_of_a_dense_mask():
     model = small().double()
     features = torch.randn(1, 10, 5, dtype=torch.float64)

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from videolit.temporal.base import TemporalModel
 from videolit.types import InputError
 
+# Steps that a layer widens at a time.
+_PIECE = 4096
+
 
 class LocalTransformer(TemporalModel):
     """A transformer whose cost grows with the length of the video, not with its square.
@@ -129,7 +132,8 @@ class _Layer(nn.Module):
             2,
         )
         both = both + self.dropout(self.join(found.transpose(1, 2).flatten(2)))
-        both = both + self.each(both)
+        # In pieces: all steps' four-fold features at once would be the layer's largest tensors.
+        both = both + torch.cat([self.each(piece) for piece in both.split(_PIECE, 1)], 1)
         return both[:, :length], both[:, length:]
 
     def _near(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
