@@ -24,6 +24,8 @@ from videolit.types import InputError, VideoError
 # Motion is measured on grey pictures of this size (width, height), watchers see this width.
 _GREY = (64, 36)
 _WATCHED_WIDTH = 256
+# A frame at 0.1 s may stand at 0.09999999999999999.
+_SAME = 1e-9
 # Frames between two reports of progress.
 _TELL = 50
 
@@ -53,8 +55,9 @@ class FrameWatcher(Protocol):
 class VideoScan:
     """Decodes a video once, in order, in memory that does not grow with its length.
 
-    Step k is the first frame at or after ``k / fps`` seconds. Where the video has fewer frames than
-    that, each frame is a step once. The pass is also the check that
+    Step k is the frame on screen at ``k / fps`` seconds, as
+    :func:`~videolit.data.layouts.raw_summary.pick_frames` has it. Where the video has fewer frames
+    than that, each frame is a step once. The pass is also the check that
     :class:`~videolit.data.reader.VideoReader` makes of a file, but in this process.
 
     Args:
@@ -143,6 +146,7 @@ class VideoScan:
 
         fast = self._container in AUTO_CONTAINERS
         truth = examine(self.path, self._container, compare=fast, each=each)
+        seen.end()
         index = truth.index
         if fast and not index.edit_list:
             verdict = judge(AUTO_DECODER, self.path, truth)
@@ -178,6 +182,7 @@ class _Pass:
         self._fps, self._rate = fps, rate
         self._on_step, self._watcher = on_step, watcher
         self._due = 0.0
+        self._shown: tuple[av.VideoFrame, float] | None = None
         self._first: int | None = None
         self._before: NDArray[np.int16] | None = None
         self.changes = array.array("f")
@@ -197,15 +202,26 @@ class _Pass:
             width, height = (max(1, round(s * share)) for s in (frame.width, frame.height))
             small = self._small.reformat(frame, width, height, format="rgb24", threads=1)
             self._watcher.see(self.count, time, np.asarray(small.to_ndarray(), np.uint8))
-        # A rounding of the container's times must not move a step by a frame.
-        if time >= self._due - 1e-4:
-            self.frames.append(self.count)
-            self._due = (math.floor(time * self._fps + 1e-4) + 1) / self._fps
-            rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
-            upright = np.rot90(np.asarray(rgb, np.uint8), quarter_turns(frame))
-            self._on_step(Step(self.count, time, upright))
+        # What was on the screen until now, when a step was due.
+        if self._shown is not None and self._due < time - _SAME:
+            self._take()
+            self._due = math.ceil((time - _SAME) * self._fps) / self._fps
+        self._shown = (frame, time)
         self.count += 1
         return time
+
+    def end(self) -> None:
+        """Take the last frame, if a step is due while it is on the screen."""
+        if self._shown is not None and self._due <= self._shown[1] + _SAME:
+            self._take()
+
+    def _take(self) -> None:
+        assert self._shown is not None
+        frame, time = self._shown
+        self.frames.append(self.count - 1)
+        rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        upright = np.rot90(np.asarray(rgb, np.uint8), quarter_turns(frame))
+        self._on_step(Step(self.count - 1, time, upright))
 
     def _time(self, frame: av.VideoFrame) -> float:
         if self.count == 0:

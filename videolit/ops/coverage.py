@@ -44,26 +44,78 @@ def likeness(
 
 
 def coverage_scores(
-    features: Floats, times: NDArray[np.float64], *, context: float = 60.0
+    features: Floats, times: NDArray[np.float64], *, context: float = 60.0, near: float = 5.0
 ) -> Floats:
     """Return how much of the video each moment stands for, what was covered before not counted.
 
     Moments are chosen greedily. A moment's score is the largest, over those chosen, of the chosen
-    one's gain times their likeness, relative to the first gain; so it is 1 for the moment that
-    covers most, and falls with what others have covered already. Deterministic; time and memory
-    are linear in T.
+    one's gain times their likeness, which ends ``near`` seconds away; relative to the first gain.
+    So it is 1 for the moment that covers most, and low for what another one stands for already.
+    Deterministic; time and memory are linear in T.
 
     Args:
         features: float ``(T, D)``, finite, T at least 1.
         times: Seconds, float64 ``(T,)``, increasing.
-        context: Seconds over which likeness fades.
+        context: Seconds over which half of the likeness fades, for what a moment covers.
+        near: Seconds over which the moments around a chosen one share its gain.
 
     Returns:
         float32 ``(T,)`` in [0, 1].
 
     Raises:
-        InputError: If shapes do not fit, values are not finite, or ``context`` is not above 0.
+        InputError: If shapes do not fit, values are not finite, or seconds are not above 0.
     """
+    features = _checked(features, times)
+    if not (context > 0 and near > 0):
+        raise InputError(f"context and near must be above 0 s, got {context} and {near}")
+    means, moments, sizes = _parts(features, times)
+    alike = likeness(features, times, means, moments, context)
+    weights = (sizes / len(features)).astype(np.float32)
+    covered = np.zeros(len(means), np.float32)
+    scores = np.zeros(len(features), np.float32)
+    looks = unit(features)
+    first = 0.0
+    for _ in range(min(MOST_CHOSEN, len(features))):
+        gains = np.maximum(alike - covered, 0) @ weights
+        best = int(gains.argmax())
+        gain = float(gains[best])
+        first = first or gain
+        # Less than a hundredth of the first: the rest is repetition.
+        if gain <= 0.01 * first:
+            break
+        around = np.exp(-np.abs(times - times[best]) / near).astype(np.float32)
+        alike_to = np.clip(looks @ looks[best], 0, 1) ** 2 * around
+        scores = np.maximum(scores, np.float32(gain / first) * alike_to)
+        covered = np.maximum(covered, alike[best])
+    return scores
+
+
+def novelty_scores(features: Floats, times: NDArray[np.float64], *, gap: float = 4.0) -> Floats:
+    """Return how little each moment resembles all that was shown before.
+
+    1 minus the largest cosine with the parts of the video that ended ``gap`` seconds before; what
+    is nearer belongs to the same scene. Time and memory are linear in T.
+
+    Args:
+        features: float ``(T, D)``, finite, T at least 1.
+        times: Seconds, float64 ``(T,)``, increasing.
+        gap: Seconds.
+
+    Returns:
+        float32 ``(T,)`` in [0, 1]; 1 where nothing was shown before.
+
+    Raises:
+        InputError: If shapes do not fit or values are not finite.
+    """
+    features = _checked(features, times)
+    means, moments, _ = _parts(features, times)
+    cosine = np.clip(unit(features) @ unit(means).T, 0, 1)
+    before = moments[None] <= times[:, None] - gap
+    novelty: Floats = (1 - np.where(before, cosine, 0).max(1)).astype(np.float32)
+    return novelty
+
+
+def _checked(features: Floats, times: NDArray[np.float64]) -> Floats:
     features = np.asarray(features, np.float32)
     if features.ndim != 2 or len(features) != len(times) or len(features) < 1:
         raise InputError(
@@ -72,32 +124,19 @@ def coverage_scores(
         )
     if not np.isfinite(features).all():
         raise InputError("features must be finite: some are NaN or infinite")
-    if not context > 0:
-        raise InputError(f"the context must be above 0 seconds, got {context}")
+    return features
+
+
+def _parts(
+    features: Floats, times: NDArray[np.float64]
+) -> tuple[Floats, NDArray[np.float64], NDArray[np.int64]]:
+    """Return mean feature ``(M, D)``, mean time and number of steps of parts of equal length."""
     steps = len(features)
-    parts = min(steps, MOST_PARTS)
-    edges = np.linspace(0, steps, parts + 1).round().astype(np.int64)
+    edges = np.linspace(0, steps, min(steps, MOST_PARTS) + 1).round().astype(np.int64)
     sizes = np.diff(edges)
     sums = np.add.reduceat(features, edges[:-1], axis=0)
     means = (sums / sizes[:, None]).astype(np.float32)
-    moments = np.add.reduceat(times, edges[:-1]) / sizes
-    alike = likeness(features, times, means, moments, context)
-    weights = (sizes / steps).astype(np.float32)
-    covered = np.zeros(parts, np.float32)
-    scores = np.zeros(steps, np.float32)
-    first = 0.0
-    for _ in range(min(MOST_CHOSEN, steps)):
-        gains = np.maximum(alike - covered, 0) @ weights
-        best = int(gains.argmax())
-        gain = float(gains[best])
-        first = first or gain
-        # Less than a hundredth of the first: the rest is repetition.
-        if gain <= 0.01 * first:
-            break
-        near = likeness(features, times, features[best : best + 1], times[best : best + 1], context)
-        scores = np.maximum(scores, gain / first * near[:, 0])
-        covered = np.maximum(covered, alike[best])
-    return scores
+    return means, np.add.reduceat(times, edges[:-1]) / sizes, sizes
 
 
 def ranks(values: NDArray[np.floating]) -> Floats:
@@ -124,9 +163,9 @@ def importance(
 ) -> Floats:
     """Return how much each moment matters, by what needs no training.
 
-    The mean of up to three ranks: how much the moment stands for (:func:`coverage_scores`, counted
-    twice), how much moves in it, and how loud it is. A signal that does not change tells nothing
-    and is left out.
+    The mean of up to four ranks: how much the moment stands for (:func:`coverage_scores`), how new
+    it is (:func:`novelty_scores`), how much moves in it, and how loud it is. A signal that does not
+    change tells nothing and is left out.
 
     Args:
         features: float ``(T, D)``.
@@ -141,8 +180,10 @@ def importance(
     Raises:
         InputError: As :func:`coverage_scores`.
     """
-    stands_for = ranks(coverage_scores(features, times, context=context))
-    signals = [signal for signal in (motion, loudness) if signal is not None]
-    parts = [stands_for, stands_for, *(ranks(s) for s in signals if float(np.ptp(s)) > 0)]
+    signals = [coverage_scores(features, times, context=context), novelty_scores(features, times)]
+    signals += [signal for signal in (motion, loudness) if signal is not None]
+    parts = [ranks(signal) for signal in signals if float(np.ptp(signal)) > 0]
+    if not parts:
+        return np.full(len(times), 0.5, np.float32)
     mixed: Floats = np.stack(parts).mean(axis=0).astype(np.float32)
     return mixed
