@@ -229,6 +229,14 @@ def test_curves_hold_the_series_and_mark_the_best_epoch():
     assert any(set(line.get_ydata()) == {0.1} for line in accuracy.get_lines())
 
 
+@pytest.mark.parametrize(("name", "title"), [("map", "mAP"), ("tau", "Kendall's τ")])
+def test_curves_mark_the_best_epoch_of_other_scores(name, title):
+    history = {"val/loss": [(0, 1.0), (1, 1.5)], f"val/{name}": [(0, 0.2), (1, 0.35)]}
+    figure = training_curves(history)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["loss", title]
+    assert "0.35 at the best epoch, 1" in texts(figure)
+
+
 def test_curves_without_accuracy_take_the_lowest_loss():
     figure = training_curves({"val/loss": [(0, 1.8), (1, math.nan), (2, 1.2), (3, 1.4)]})
     assert len(figure.axes) == 1

@@ -229,8 +229,8 @@ def add_details(
             figure = training_curves(read_history(history), baseline=baseline)
             report.figure(
                 figure,
-                "Loss and accuracy of each epoch.",
-                "Curves of training and validation loss and accuracy over the epochs",
+                "Loss and score of each epoch.",
+                "Curves of training and validation loss and score over the epochs",
             )
         except InputError as problem:
             report.note(f"No curves: {problem}", "warn")

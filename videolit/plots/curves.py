@@ -25,6 +25,9 @@ from videolit.types import InputError
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 
+# What is drawn, and how it is called.
+TITLES = {"loss": "loss", "accuracy": "accuracy", "map": "mAP", "tau": "Kendall's τ"}
+
 
 def read_history(csv_path: str | Path) -> dict[str, list[tuple[int, float]]]:
     """Read the ``metrics.csv`` of Lightning's CSVLogger.
@@ -103,15 +106,16 @@ def training_curves(
     baseline: float | None = None,
     baseline_name: str = "majority class",
 ) -> Figure:
-    """Draw loss and accuracy of training and validation, with the best epoch marked.
+    """Draw the loss and the score of training and validation, with the best epoch marked.
 
-    The best epoch has the highest validation accuracy, or the lowest validation loss where no
-    accuracy was logged; of equal ones the first.
+    The score is what epochs are chosen by: accuracy, mean average precision (several labels a
+    clip) or Kendall's tau (summaries). The best epoch has the highest validation score, or the
+    lowest validation loss where no score was logged; of equal ones the first.
 
     Args:
         history: Per metric its (epoch, value) pairs, as :func:`read_history` returns them, or the
-            path of a ``metrics.csv``. Drawn are ``train/loss``, ``val/loss``, ``train/accuracy``
-            and ``val/accuracy``, as far as present; accuracies lie in [0, 1].
+            path of a ``metrics.csv``. Drawn are ``loss``, ``accuracy``, ``map`` and ``tau`` of
+            ``train/`` and ``val/``, as far as present; accuracies lie in [0, 1].
         baseline: Accuracy without looking at the video, in [0, 1], such as chance.
         baseline_name: What the baseline is.
 
@@ -122,12 +126,12 @@ def training_curves(
         history = read_history(history)
     panels = {
         metric: {split: _series(history, f"{split}/{metric}") for split in ("train", "val")}
-        for metric in ("loss", "accuracy")
+        for metric in TITLES
     }
     panels = {metric: curves for metric, curves in panels.items() if any(curves.values())}
     if not panels:
         raise InputError(
-            "nothing to draw: expected train/loss, val/loss, train/accuracy or val/accuracy, got "
+            f"nothing to draw: expected {', '.join(TITLES)} of train/ or val/, got "
             f"{', '.join(history) or 'no metric'}"
         )
     best = _best(panels)
@@ -150,8 +154,8 @@ def _series(history: History, name: str) -> list[tuple[int, float]]:
 
 
 def _best(panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]) -> int | None:
-    """Return the best epoch by validation accuracy, else by validation loss."""
-    for metric, sign in (("accuracy", -1), ("loss", 1)):
+    """Return the best epoch by the validation score, else by validation loss."""
+    for metric, sign in (*((score, -1) for score in TITLES if score != "loss"), ("loss", 1)):
         points = [
             (sign * value, epoch)
             for epoch, value in panels.get(metric, {}).get("val", ())
@@ -221,7 +225,7 @@ def _draw_panel(
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(length=0, labelsize=8.5)
     axes.set_xlabel("epoch")
-    axes.set_title(metric, loc="left", size=11, weight="bold", color=INK, pad=24)
+    axes.set_title(TITLES[metric], loc="left", size=11, weight="bold", color=INK, pad=24)
     axes.legend(
         loc="lower right",
         bbox_to_anchor=(1.02, 1.08),
