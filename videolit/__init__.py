@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from videolit.commands.predict import predict
+    from videolit.commands.summarize import summarize
     from videolit.commands.timeline import find_actions
     from videolit.data.action import ActionDataModule
     from videolit.data.reader import VideoReader
@@ -30,6 +31,7 @@ _HOME = {
     "find_actions": "videolit.commands.timeline",
     "load_task": "videolit.tasks.checkpoint",
     "predict": "videolit.commands.predict",
+    "summarize": "videolit.commands.summarize",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "find_actions",
     "load_task",
     "predict",
+    "summarize",
 ]
 
 

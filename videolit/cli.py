@@ -19,6 +19,8 @@ VERBS = ("fit", "validate", "test", "predict")
 # Name: (module below videolit.commands, what it does).
 COMMANDS = {
     "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
+    "summarize": ("summarize_cli", "a short video of a long one, with sound; needs no training"),
+    "features": ("features", "store features of a set of videos, to train summaries on"),
     "check": ("check", "read every video of a data set once: broken files, copies, leaks, classes"),
     "prepare": ("prepare", "store videos so that training reads any frame at once"),
     "bench": ("bench", "measure loading, model and training: what is slow, and what to do"),

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -24,17 +24,16 @@ from videolit.commands.feature_source import (
     plain_source,
     source_from_record,
 )
+from videolit.commands.shots import MAX_SHOT, MIN_SHOT, Shots, find_shots
 from videolit.commands.summary_files import SCHEMA, VERSION, write_summary
 from videolit.data.scenes import CutWatcher
 from videolit.encoders import IdentityEncoder
 from videolit.ops.budget import Rank, carve, check_ranges, choose, split_to_fit
 from videolit.ops.coverage import importance
-from videolit.ops.shots import kernel_segments, limit_shots, shots_from_starts, uniform_shots
 from videolit.tasks.checkpoint import load_task
 from videolit.tasks.summary import SummaryTask
 from videolit.types import InputError
 
-Shots = Literal["kts", "adaptive", "content", "uniform"]
 Floats = NDArray[np.float64]
 # Told of a stage, and which share of it is done.
 Progressed = Callable[[str, float], None]
@@ -42,10 +41,6 @@ Progressed = Callable[[str, float], None]
 RATIO = 0.15
 # Of what needs no training: pictures that look alike say the same.
 PLAIN_DIVERSITY = 0.5
-_UNIFORM_SECONDS = 5.0
-# Of the 394 cuts of 24 generated training videos 88 % are found, to the frame, and 80 % of what is
-# found is a cut; with 1 it is 90 % and 55 %, with 2 it is 85 % and 93 %.
-_PENALTY = 1.5
 
 
 class Settings(NamedTuple):
@@ -66,8 +61,8 @@ class Settings(NamedTuple):
     ratio: float | None = None
     seconds: float | None = None
     shots: Shots = "kts"
-    min_shot: float = 1.0
-    max_shot: float = 20.0
+    min_shot: float = MIN_SHOT
+    max_shot: float = MAX_SHOT
     rank: Rank = "knapsack"
     diversity: float | None = None
     keep: tuple[tuple[float, float], ...] = ()
@@ -217,15 +212,28 @@ def summarize(
 
     Returns:
         The content of ``summary.json``: ``schema``, ``version``, ``videolit``, ``source``,
-        ``model``, ``settings``, ``budget`` (seconds), ``segments`` (each with ``start`` and ``end``
-        in seconds, ``start_frame`` and exclusive ``end_frame``, ``score``, ``rank`` (1 = best),
-        ``selected``, ``kept`` (asked for), ``shot``, and, where selected and written,
-        ``keyframe``), ``scores`` (``time`` and ``value`` of each step), ``summary`` (what was
-        written), ``timing`` (seconds of each stage) and ``files``.
+        ``model``, ``settings``, ``budget`` (seconds), ``num_shots``, ``segments`` (each with
+        ``start`` and ``end`` in seconds, ``start_frame`` and exclusive ``end_frame``, ``score``,
+        ``rank`` (1 = best), ``selected``, ``kept`` (asked for), ``shot``, and, where selected and
+        written, ``keyframe``), ``scores`` (``time`` and ``value`` of each step), ``summary`` (what
+        was written), ``timing`` (seconds of each stage) and ``files``.
 
     Raises:
         VideoError: If the video cannot be read.
         InputError: If a setting or the checkpoint cannot be used.
+
+    Example:
+        A minute of a talk, with its opening in it, and the times of what was chosen::
+
+            import videolit
+            from videolit.commands.summarize import Settings
+
+            record = videolit.summarize(
+                "talk.mp4", "out", settings=Settings(seconds=60, keep=((0, 5),))
+            )
+            for segment in record["segments"]:
+                if segment["selected"]:
+                    print(segment["start"], segment["end"], segment["score"])
     """
     settings = settings or Settings()
     settings.check()
@@ -252,7 +260,13 @@ def summarize(
     lap("decode and features")
     scores = model.scores(found)
     lap("scores")
-    shots = _shots(found, settings, watcher)
+    shots = find_shots(
+        found,
+        settings.shots,
+        min_shot=settings.min_shot,
+        max_shot=settings.max_shot,
+        watcher=watcher,
+    )
     lap("shots")
     diversity = settings.diversity
     if diversity is None:
@@ -275,10 +289,12 @@ def summarize(
             "height": scan.index.height,
             "rotation": scan.index.rotation,
             "audio": found.loudness is not None,
+            "audio_problem": found.sound_problem,
         },
         "model": model.about,
         "settings": settings._asdict() | {"diversity": diversity},
         "budget": _rounded(budget),
+        "num_shots": len(shots),
         "segments": segments,
         "scores": {
             "time": [_rounded(value) for value in scan.times],
@@ -294,61 +310,6 @@ def summarize(
 
 def _silent(stage: str, share: float) -> None:
     """Let progress go unseen."""
-
-
-def _shots(found: Described, settings: Settings, watcher: CutWatcher | None) -> NDArray[np.int64]:
-    """Return the shots, int64 ``(S, 2)``, half-open frames."""
-    scan = found.scan
-    count, fps = scan.index.num_frames, scan.fps
-    if settings.shots == "kts":
-        steps = len(scan.frames)
-        shortest = min(max(math.ceil(settings.min_shot * fps), 1), steps)
-        longest = max(math.floor(settings.max_shot * fps), 2 * shortest)
-        starts = kernel_segments(
-            scaled(found.features),
-            min_length=shortest,
-            max_length=longest,
-            penalty=_PENALTY,
-        )
-        return _at_cuts(shots_from_starts(starts, scan.frames, count), scan.frames, scan.changes)
-    times = np.round(1000 * np.append(scan.index.timestamps, scan.duration)).astype(np.int64)
-    if settings.shots == "uniform":
-        length = min(max(_UNIFORM_SECONDS, settings.min_shot), settings.max_shot)
-        spans = uniform_shots(int(times[-1]), round(1000 * length))
-    else:
-        assert watcher is not None
-        bounds = times[[0, *watcher.starts, count]]
-        spans = np.stack([bounds[:-1], bounds[1:]], 1)
-    # In milliseconds, so that a variable frame rate does not matter.
-    spans = limit_shots(spans, round(1000 * settings.min_shot), round(1000 * settings.max_shot))
-    first = np.unique(np.searchsorted(times[:-1], spans[:, 0]))
-    first = first[first < count]
-    return np.stack([first, np.append(first[1:], count)], 1)
-
-
-def scaled(features: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return features of zero mean and a mean squared length of 1.
-
-    The penalty of :func:`~videolit.ops.shots.kernel_segments` is a share of the video's variance
-    then, whatever made the features.
-    """
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
-    size = math.sqrt(float(np.square(centred).sum(1).mean()))
-    found: Floats = centred / size if size > 0 else centred
-    return found
-
-
-def _at_cuts(
-    shots: NDArray[np.int64], frames: NDArray[np.int64], changes: NDArray[np.float32]
-) -> NDArray[np.int64]:
-    """Move each boundary between two steps to the frame where the picture changes most."""
-    starts = shots[:, 0].copy()
-    for number in range(1, len(starts)):
-        step = int(np.searchsorted(frames, starts[number]))
-        before = int(frames[step - 1])
-        between = changes[before + 1 : starts[number] + 1]
-        starts[number] = before + 1 + int(between.argmax())
-    return np.stack([starts, np.append(starts[1:], shots[-1, 1])], 1)
 
 
 def _select(
