@@ -142,10 +142,10 @@ class FeatureSource:
         return Described(scan, features.astype(np.float32), loudness, problem)
 
 
-def plain_source(fps: float = 2.0) -> FeatureSource:
+def plain_source(fps: float = 2.0, *, signals: bool = True) -> FeatureSource:
     """Return the source that needs no weights: colour, layout and edges, motion and loudness."""
     clip = ClipSpec(sampling="whole", num_frames=100_000, fps=fps, size=64, resize=64, stretch=True)
-    return FeatureSource(AppearanceEncoder(), clip)
+    return FeatureSource(AppearanceEncoder(), clip, signals=signals)
 
 
 def source_of(
@@ -191,7 +191,7 @@ def source_of(
     if encoder is None:
         if arguments or size:
             raise InputError("arguments and size of an encoder need its name: --encoder CLASS")
-        return plain_source(fps)
+        return plain_source(fps, signals=signals)
     kinds = importlib.import_module("videolit.encoders")
     if encoder not in kinds.__all__ or encoder in ("VideoEncoder", "IdentityEncoder"):
         known = [k for k in kinds.__all__ if k not in ("VideoEncoder", "IdentityEncoder")]
