@@ -129,7 +129,7 @@ def write_features(
     - ``user_scores`` and ``gtscore`` are the set's, at the picks.
     - ``user_summary`` is the set's. Where annotators gave scores, it is made of them as TVSum's was
       (Song et al., CVPR 2015, section 5): for each annotator, the shots of the highest mean scores
-      that fit into 15 % of the video, by a knapsack.
+      that fit into 15 % of the video, by a knapsack. It is empty where every shot is longer.
 
     Args:
         root: The videos, see :func:`raw_videos`.
