@@ -124,7 +124,7 @@ def write_features(
     were made, so that a model trained on it summarizes videos. A run that was stopped goes on; a
     file that is there gets the videos that it has not.
 
-    - ``picks`` are the first frames at or after 0, 1 / fps, 2 / fps, … seconds.
+    - ``picks`` are the frames on screen at 0, 1 / fps, 2 / fps, … seconds.
     - ``change_points`` are the shots that ``videolit summarize`` finds.
     - ``user_scores`` and ``gtscore`` are the set's, at the picks.
     - ``user_summary`` is the set's. Where annotators gave scores, it is made of them as TVSum's was
