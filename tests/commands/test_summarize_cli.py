@@ -107,6 +107,7 @@ def test_several_videos_have_a_folder_each_and_a_bad_one_stops_none(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["silent", "silent-2"]
     assert record_in(tmp_path / "out" / "silent-2")["source"]["path"].endswith("more/silent.mp4")
     assert said.count("error:") == 2
+    assert said.count("silent.mp4 \N{RIGHTWARDS ARROW} silent-2/") == 1
     assert "2 of 4 videos could not be summarized." in said
     # Once more: the same videos have the same folders.
     assert cli.main(arguments) == 1

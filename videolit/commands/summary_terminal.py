@@ -70,22 +70,23 @@ def print_summaries(
     """
     table = _table()
     table.add_column("video", overflow="fold")
-    table.add_column("kept", overflow="fold")
-    table.add_column("in", overflow="fold")
+    # As wide as the usual line: names fold first.
+    table.add_column("kept", overflow="fold", min_width=44)
     for path, folder, found in rows:
         name = Text(Path(_shown(path)).name)
         if isinstance(found, str):
-            table.add_row(name, Text(f"error: {_shown(found)}", "red"), "")
+            table.add_row(name, Text(f"error: {_shown(found)}", "red"))
             continue
+        if folder.name != Path(path).stem:
+            name.append(f" \N{RIGHTWARDS ARROW} {_shown(folder.name)}{os.sep}", "dim")
         damaged = "; sound damaged" if found["source"]["audio_problem"] else ""
-        kept = f"{_share(found)}, {_shots(found)}{damaged}"
-        table.add_row(name, kept, Text(f"{_shown(folder.name)}{os.sep}"))
+        table.add_row(name, f"{_share(found)}, {_shots(found)}{damaged}")
     console.print(table)
     console.print()
     good = [found for _, _, found in rows if not isinstance(found, str)]
     if good:
         _line(console, "scores", _scores(good[0]["model"]))
-        _line(console, "in", f"{_shown(out)}{os.sep}, a folder for each video")
+        _line(console, "in", f"{_shown(out)}{os.sep}, a folder for each video, by its name")
     bad = len(rows) - len(good)
     if bad:
         console.print(f"{bad} of {len(rows)} videos could not be summarized.", highlight=False)
