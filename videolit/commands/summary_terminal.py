@@ -69,9 +69,9 @@ def print_summaries(
         out: The folder of all folders.
     """
     table = _table()
-    table.add_column("video", overflow="fold")
-    # As wide as the usual line: names fold first.
-    table.add_column("kept", overflow="fold", min_width=44)
+    # Names fold first: what is kept of an hour needs 50 columns.
+    table.add_column("video", overflow="fold", max_width=max(console.width - 52, 16))
+    table.add_column("kept", overflow="fold")
     for path, folder, found in rows:
         name = Text(Path(_shown(path)).name)
         if isinstance(found, str):
