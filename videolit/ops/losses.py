@@ -105,12 +105,13 @@ def ranking_loss(
         most_steps: Pairs are made of at most so many steps of a video, drawn anew each time.
 
     Returns:
-        Mean over pairs, then over videos of at least two steps; 0 where there is none.
+        Mean over pairs, then over videos of at least two steps and one annotator; 0 where there
+        is none.
     """
     losses = []
     for row, users, real, known in zip(logits, user_scores, mask, user_mask, strict=True):
         steps = int(real.sum())
-        if steps < 2:
+        if steps < 2 or not bool(known.any()):
             continue
         chosen = torch.arange(steps, device=row.device)
         if steps > most_steps:
