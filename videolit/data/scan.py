@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from videolit.data.decoders import InOrderFrames, one_line, quarter_turns
 from videolit.data.examine import examine, judge
 from videolit.data.index import AUTO_CONTAINERS, AUTO_DECODER, VideoIndex
-from videolit.data.sniff import access_failure, sniff
+from videolit.data.sniff import sniff
 from videolit.ops.windows import frame_seconds
 from videolit.types import InputError, VideoError
 
 # Motion is measured on grey pictures of this size (width, height), watchers see this width.
 _GREY = (64, 36)
 _WATCHED_WIDTH = 256
-# A frame at 0.1 s may stand at 0.09999999999999999.
-_SAME = 1e-9
 # Frames between two reports of progress.
 _TELL = 50
+# Timestamps are rounded to the container's clock, as in videolit.ops.sampling.
+_CLOCK = 5e-4
 
 
 class Step(NamedTuple):
@@ -55,9 +55,9 @@ class FrameWatcher(Protocol):
 class VideoScan:
     """Decodes a video once, in order, in memory that does not grow with its length.
 
-    Step k is the frame on screen at ``k / fps`` seconds, as
-    :func:`~videolit.data.layouts.raw_summary.pick_frames` has it. Where the video has fewer frames
-    than that, each frame is a step once. The pass is also the check that
+    Step k is the frame on screen at ``k / fps`` seconds, as in
+    :func:`videolit.data.layouts.raw_summary.pick_frames`. Where the video has fewer frames than
+    that, each frame is a step once. The pass is also the check that
     :class:`~videolit.data.reader.VideoReader` makes of a file, but in this process.
 
     Args:
@@ -96,11 +96,11 @@ class VideoScan:
                 self._expected = (source.file.duration or 0) / av.time_base
                 stream = source.stream
                 self._rate = float(stream.average_rate or stream.guessed_rate or 25)
-        except OSError as error:
-            raise VideoError(self.path, access_failure(self.path, error)) from None
-        except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, VideoError):
-                raise
+        except VideoError:
+            raise
+        except (av.FFmpegError, OSError, ValueError) as error:
+            # Says what is wrong with the file in the reader's words.
+            examine(self.path, self._container, compare=False)
             raise VideoError(self.path, f"cannot be opened: {one_line(error)}") from error
         self.frames = np.empty(0, np.int64)
         self.times = np.empty(0)
@@ -181,8 +181,8 @@ class _Pass:
         self.frames: list[int] = []
         self._fps, self._rate = fps, rate
         self._on_step, self._watcher = on_step, watcher
-        self._due = 0.0
-        self._shown: tuple[av.VideoFrame, float] | None = None
+        # A frame is known to be on screen until when only once the next one comes.
+        self._held: tuple[int, float, av.VideoFrame] | None = None
         self._first: int | None = None
         self._before: NDArray[np.int16] | None = None
         self.changes = array.array("f")
@@ -202,26 +202,29 @@ class _Pass:
             width, height = (max(1, round(s * share)) for s in (frame.width, frame.height))
             small = self._small.reformat(frame, width, height, format="rgb24", threads=1)
             self._watcher.see(self.count, time, np.asarray(small.to_ndarray(), np.uint8))
-        # What was on the screen until now, when a step was due.
-        if self._shown is not None and self._due < time - _SAME:
-            self._take()
-            self._due = math.ceil((time - _SAME) * self._fps) / self._fps
-        self._shown = (frame, time)
+        if self._held is not None and self._tick(self._held[1]) < self._tick(time):
+            self._step(*self._held)
+        self._held = (self.count, time, frame)
         self.count += 1
         return time
 
     def end(self) -> None:
-        """Take the last frame, if a step is due while it is on the screen."""
-        if self._shown is not None and self._due <= self._shown[1] + _SAME:
-            self._take()
+        """Take the last frame where a step falls on its beginning."""
+        assert self._held is not None
+        time = self._held[1]
+        if self._tick(time) <= math.floor((time + _CLOCK) * self._fps):
+            self._step(*self._held)
+        self._held = None
 
-    def _take(self) -> None:
-        assert self._shown is not None
-        frame, time = self._shown
-        self.frames.append(self.count - 1)
+    def _tick(self, time: float) -> int:
+        """Return the number of the first step at or after a time."""
+        return math.ceil((time - _CLOCK) * self._fps)
+
+    def _step(self, number: int, time: float, frame: av.VideoFrame) -> None:
+        self.frames.append(number)
         rgb = self._rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
         upright = np.rot90(np.asarray(rgb, np.uint8), quarter_turns(frame))
-        self._on_step(Step(self.count - 1, time, upright))
+        self._on_step(Step(number, time, upright))
 
     def _time(self, frame: av.VideoFrame) -> float:
         if self.count == 0:

@@ -11,6 +11,9 @@ from videolit.data.reader import VideoReader
 from videolit.data.rows import VIDEO_SUFFIXES
 from videolit.types import InputError
 
+# Timestamps are rounded to the container's clock, as in videolit.ops.sampling.
+_CLOCK = 5e-4
+
 
 def videos_by_stem(folder: Path) -> dict[str, Path]:
     """Return the videos in a folder by their names without the ending."""
@@ -45,9 +48,8 @@ def pick_frames(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.int64
     """
     if not fps > 0:
         raise InputError(f"fps, the steps per second, must be above 0, got {fps}")
-    # 1e-9: a frame at 0.1 s may stand at 0.09999999999999999.
-    times = np.arange(int(np.floor(timestamps[-1] * fps + 1e-9)) + 1) / fps
-    return np.unique(np.searchsorted(timestamps, times + 1e-9, side="right") - 1).astype(np.int64)
+    times = np.arange(int(np.floor((timestamps[-1] + _CLOCK) * fps)) + 1) / fps
+    return np.unique(np.searchsorted(timestamps, times + _CLOCK, side="right") - 1).astype(np.int64)
 
 
 def fit_frames(
