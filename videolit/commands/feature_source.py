@@ -133,7 +133,7 @@ class FeatureSource:
         if waiting:
             encode()
         features = np.concatenate(parts)
-        levels = sound_levels(path, scan.origin) if scan.has_audio else None
+        levels = sound_levels(path, scan.origin, scan.duration) if scan.has_audio else None
         loudness = None if levels is None else levels.decibels(scan.times, scan.duration)
         if self.signals:
             sound = np.zeros_like(scan.motion) if loudness is None else 1 + loudness / 100

@@ -1,7 +1,8 @@
-"""The sound of a video or audio file, decoded by PyAV, on the clock of the picture."""
+"""The sound of a video file, decoded by PyAV, on the clock of the picture."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from videolit.data.decoders import one_line
 from videolit.data.sniff import DEMUXERS, sniff
+from videolit.types import VideoError
 
 # Quieter than a 16-bit sample can be.
 SILENCE_DB = -100.0
@@ -21,7 +23,7 @@ class SoundLevels(NamedTuple):
     """How loud a file is over time.
 
     Attributes:
-        power: float64 ``(N,)``, mean square of the samples (full scale = 1, channels averaged) in
+        power: float64 ``(N,)``, mean square of the samples of all channels (full scale = 1) in
             pieces of ``seconds``; 0 where there is no sound.
         seconds: Length of a piece.
         problem: Why the sound ends early, ``""`` when it does not.
@@ -50,12 +52,16 @@ class SoundLevels(NamedTuple):
         return levels
 
 
-def sound_levels(path: str | Path, origin: float = 0.0) -> SoundLevels | None:
+def sound_levels(
+    path: str | Path, origin: float = 0.0, end: float = math.inf
+) -> SoundLevels | None:
     """Measure how loud the first sound stream is, in one pass and little memory.
 
     Args:
-        path: A video or sound file.
+        path: A video file.
         origin: Time in the container that counts as 0, in seconds: the first picture's.
+        end: Seconds after that from which on sound does not matter. A damaged file may say that a
+            sample lies years away.
 
     Returns:
         The levels, or None where there is no sound stream that can be decoded.
@@ -64,17 +70,23 @@ def sound_levels(path: str | Path, origin: float = 0.0) -> SoundLevels | None:
         VideoError: If the file cannot be opened.
     """
     container = sniff(path)
+    name = str(Path(path).absolute())
     problem = ""
-    with av.open(
-        str(Path(path).absolute()),
-        metadata_errors="replace",
-        options={"format_whitelist": DEMUXERS[container], "protocol_whitelist": "file"},
-    ) as file:
+    try:
+        opened = av.open(
+            name,
+            metadata_errors="replace",
+            options={"format_whitelist": DEMUXERS[container], "protocol_whitelist": "file"},
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(name, f"cannot be opened: {one_line(error)}") from error
+    with opened as file:
         streams = [s for s in file.streams.audio if s.codec_context is not None]
         if not streams:
             return None
         stream = streams[0]
-        resampler = av.AudioResampler(format="flt", layout="mono")
+        # Channels are not mixed: FFmpeg's mix of two is louder than they are, or cancels them.
+        resampler = av.AudioResampler(format="fltp")
         total, weight = np.zeros(0), np.zeros(0)
         clock = 0.0
         try:
@@ -82,25 +94,24 @@ def sound_levels(path: str | Path, origin: float = 0.0) -> SoundLevels | None:
                 if frame.pts is not None and frame.time_base:
                     clock = float(frame.pts * frame.time_base) - origin
                 for piece in resampler.resample(frame):
-                    samples = piece.to_ndarray()[0].astype(np.float64)
+                    power = np.square(piece.to_ndarray(), dtype=np.float64).mean(axis=0)
                     places = np.floor(
-                        (clock + np.arange(len(samples)) / piece.sample_rate) / _BIN
+                        (clock + np.arange(len(power)) / piece.sample_rate) / _BIN
                     ).astype(np.int64)
-                    kept = places >= 0
+                    kept = (places >= 0) & (places * _BIN < end)
                     if kept.any():
-                        last = int(places[-1])
+                        last = int(places[kept][-1])
                         if last >= len(total):
                             more = max(last + 1 - len(total), len(total))
                             total = np.concatenate([total, np.zeros(more)])
                             weight = np.concatenate([weight, np.zeros(more)])
                         first = int(places[kept][0])
-                        square = np.bincount(places[kept] - first, samples[kept] ** 2)
+                        square = np.bincount(places[kept] - first, power[kept])
                         number = np.bincount(places[kept] - first)
                         total[first : first + len(square)] += square
                         weight[first : first + len(number)] += number
-                    clock += len(samples) / piece.sample_rate
+                    clock += len(power) / piece.sample_rate
         except (av.FFmpegError, ValueError) as error:
             problem = one_line(error)
     used = int(np.flatnonzero(weight)[-1]) + 1 if weight.any() else 0
-    power = total[:used] / np.maximum(weight[:used], 1)
-    return SoundLevels(power, _BIN, problem)
+    return SoundLevels(total[:used] / np.maximum(weight[:used], 1), _BIN, problem)
