@@ -12,6 +12,7 @@ from videolit.ops.coverage import (
     coverage_scores,
     importance,
     likeness,
+    novelty_scores,
     ranks,
     unit,
 )
@@ -37,9 +38,10 @@ def alike_by_loop(features, times, context):
     return found
 
 
-def scores_by_loop(features, times, context):
+def scores_by_loop(features, times, context, near):
     """Facility location by its definition: sets are worth what they cover, chosen greedily."""
     alike = alike_by_loop(features, times, context)
+    looks_alike = 2 * alike_by_loop(features, times, 1e-9) - np.eye(len(times))
 
     def worth(chosen):
         return np.mean([max((alike[m, t] for m in chosen), default=0) for t in range(len(times))])
@@ -51,7 +53,8 @@ def scores_by_loop(features, times, context):
         first = first or gains[best]
         if gains[best] <= 0.01 * first:
             break
-        scores = np.maximum(scores, gains[best] / first * alike[best])
+        around = np.exp(-np.abs(times - times[best]) / near)
+        scores = np.maximum(scores, gains[best] / first * looks_alike[best] * around)
         chosen.append(best)
     return scores
 
@@ -68,11 +71,11 @@ def test_likeness_is_the_squared_cosine_and_fades_to_half():
 
 
 @pytest.mark.parametrize("steps", [1, 3, 7, 12])  # two steps cover each other equally: a tie
-@pytest.mark.parametrize("context", [1.0, 60.0])
-def test_scores_are_those_of_the_greedy_choice_by_definition(steps, context):
+@pytest.mark.parametrize(("context", "near"), [(1.0, 5.0), (60.0, 1.0)])
+def test_scores_are_those_of_the_greedy_choice_by_definition(steps, context, near):
     features, times = looks(steps, seed=steps), seconds(steps)
-    found = coverage_scores(features, times, context=context)
-    expected = scores_by_loop(features, times, context)
+    found = coverage_scores(features, times, context=context, near=near)
+    expected = scores_by_loop(features, times, context, near)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -96,7 +99,10 @@ def test_features_that_never_change_are_fine(value):
     found = coverage_scores(np.full((40, 8), value, np.float32), seconds(40))
     assert np.isfinite(found).all()
     # Nothing is known of features of length 0: nothing stands for anything.
-    assert (found > 0.4).all() if value else (found == 0).all()
+    assert found.max() == pytest.approx(value, abs=1e-5)
+    novel = novelty_scores(np.full((40, 8), value, np.float32), seconds(40))
+    assert (novel[:8] == 1).all()
+    np.testing.assert_allclose(novel[8:], 1 - value, atol=1e-6)
     mixed = importance(
         np.full((40, 8), value, np.float32), seconds(40), motion=np.zeros(40, np.float32)
     )
@@ -105,19 +111,34 @@ def test_features_that_never_change_are_fine(value):
 
 def test_what_comes_back_counts_less_than_its_longest_run():
     base = np.eye(4, dtype=np.float32)
-    # 30 steps of one scene, 20 of another, then 6 of the first again, soon.
-    scenes = np.repeat([0, 1, 0], [30, 20, 6])
-    found = coverage_scores(base[scenes], seconds(len(scenes)))
-    assert int(found.argmax()) < 30
-    assert found[50:].max() < found[:30].max()
-    # The same at the end as something new would be worth more, for as long a piece.
-    new = coverage_scores(base[np.repeat([0, 1, 2], [30, 20, 15])], seconds(65))
-    again = coverage_scores(base[np.repeat([0, 1, 0], [30, 20, 15])], seconds(65), context=1e9)
-    assert new[50:].min() > 0
-    order = ranks(new)[50:].mean() - ranks(new)[30:50].mean()
-    assert order < 0, "the shorter scene stands for less"
-    # Time does not matter there: it is as good as the rest of its scene.
-    np.testing.assert_allclose(again[50:], again[:30].max(), atol=1e-5)
+    # 30 steps of one scene, 20 of another, then 16 of the first again, or of something new.
+    again, new = (base[np.repeat([0, 1, last], [30, 20, 16])] for last in (0, 2))
+    times = seconds(66)
+    scores = coverage_scores(again, times)
+    assert int(scores.argmax()) < 30
+    assert scores[50:].max() < scores[:30].max()
+    assert scores[50:].max() < coverage_scores(new, times)[50:].max()
+    assert novelty_scores(again, times)[50:].max() == 0
+    assert novelty_scores(new, times)[50:58].min() == 1
+    assert importance(again, times)[50:].mean() < importance(new, times)[50:].mean()
+
+
+@pytest.mark.parametrize(("steps", "most"), [(1, 512), (30, 512), (30, 10), (31, 7)])
+def test_novelty_is_what_was_not_seen_before(monkeypatch, steps, most):
+    monkeypatch.setattr(coverage, "MOST_PARTS", most)
+    features, times = looks(steps), seconds(steps)
+    edges = np.linspace(0, steps, min(steps, most) + 1).round().astype(int)
+    expected = []
+    for now in range(steps):
+        seen = [0.0]
+        for a, b in zip(edges[:-1], edges[1:], strict=True):
+            if times[b - 1] <= times[now] - 4.0:
+                part = features[a:b].mean(0)
+                seen.append(
+                    part @ features[now] / np.linalg.norm(part) / np.linalg.norm(features[now])
+                )
+        expected.append(1 - max(seen))
+    np.testing.assert_allclose(novelty_scores(features, times), expected, atol=1e-5)
 
 
 def test_work_grows_no_faster_than_the_video(monkeypatch):
@@ -149,23 +170,20 @@ def test_unit_leaves_nothing_as_nothing():
     np.testing.assert_allclose(found, [[0.6, 0.8], [0, 0]], atol=1e-7)
 
 
-def test_importance_counts_coverage_twice_and_leaves_out_what_does_not_change():
+def test_importance_is_the_mean_rank_of_what_changes():
     features, times = looks(30), seconds(30)
-    stands_for = ranks(coverage_scores(features, times))
+    known = [ranks(coverage_scores(features, times)), ranks(novelty_scores(features, times))]
     motion = np.random.default_rng(1).random(30).astype(np.float32)
     loudness = np.linspace(-60, -10, 30, dtype=np.float32)
-    np.testing.assert_allclose(importance(features, times), stands_for, atol=1e-6)
-    np.testing.assert_allclose(
-        importance(features, times, motion=motion, loudness=loudness),
-        (2 * stands_for + ranks(motion) + ranks(loudness)) / 4,
-        atol=1e-6,
-    )
     still = np.full(30, 0.2, np.float32)
-    np.testing.assert_allclose(
-        importance(features, times, motion=still, loudness=loudness),
-        (2 * stands_for + ranks(loudness)) / 3,
-        atol=1e-6,
-    )
+    for more, expected in (
+        ({}, known),
+        ({"motion": motion, "loudness": loudness}, [*known, ranks(motion), ranks(loudness)]),
+        ({"motion": still, "loudness": loudness}, [*known, ranks(loudness)]),
+    ):
+        found = importance(features, times, **more)
+        np.testing.assert_allclose(found, np.mean(expected, axis=0), atol=1e-6)
+    assert importance(features[:1], times[:1]).tolist() == [0.5]
 
 
 def test_wrong_input_is_refused():
@@ -176,5 +194,9 @@ def test_wrong_input_is_refused():
         coverage_scores(features[:0], times[:0])
     with pytest.raises(InputError, match="finite"):
         coverage_scores(np.full((4, 8), np.nan, np.float32), times)
-    with pytest.raises(InputError, match="context must be above 0 seconds, got 0"):
+    with pytest.raises(InputError, match="context and near must be above 0 s, got 0 and 5.0"):
         coverage_scores(features, times, context=0)
+    with pytest.raises(InputError, match="context and near must be above 0 s, got 60.0 and 0"):
+        coverage_scores(features, times, near=0)
+    with pytest.raises(InputError, match="T at least 1"):
+        novelty_scores(features[:0], times[:0])

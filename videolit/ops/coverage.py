@@ -108,9 +108,10 @@ def novelty_scores(features: Floats, times: NDArray[np.float64], *, gap: float =
         InputError: If shapes do not fit or values are not finite.
     """
     features = _checked(features, times)
-    means, moments, _ = _parts(features, times)
+    means, _, sizes = _parts(features, times)
+    ends = np.asarray(times)[np.cumsum(sizes) - 1]
     cosine = np.clip(unit(features) @ unit(means).T, 0, 1)
-    before = moments[None] <= times[:, None] - gap
+    before = ends[None] <= np.asarray(times)[:, None] - gap
     novelty: Floats = (1 - np.where(before, cosine, 0).max(1)).astype(np.float32)
     return novelty
 
