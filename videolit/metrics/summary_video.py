@@ -55,7 +55,8 @@ def video_figures(scores: NDArray[np.floating], truth: SummaryTruth) -> dict[str
         The figures by the names of :data:`FIGURES`; NaN where the data does not tell: ``tau`` and
         ``rho`` by :func:`correlation_protocol`; ``f1``, ``precision`` and ``recall`` of the
         canonical keyshot summary, the annotators taken together as ``truth.reduce`` says;
-        ``map50`` and ``map15`` of Mr. HiSum where there is one common score and no annotator.
+        ``map50`` and ``map15`` of Mr. HiSum where there is one common score and no annotator but
+        the summary made from it.
     """
     found = dict.fromkeys(FIGURES, math.nan)
     summary = None
@@ -67,7 +68,8 @@ def video_figures(scores: NDArray[np.floating], truth: SummaryTruth) -> dict[str
         for name in ("f1", "precision", "recall"):
             found[name] = float(getattr(keyshots, name)[best].mean())
     found["tau"], found["rho"] = _correlation(scores, summary, truth)
-    if truth.user_scores is None and truth.gtscore is not None:
+    alone = truth.user_summary is None or len(truth.user_summary) == 1
+    if alone and truth.user_scores is None and truth.gtscore is not None:
         for name, share in (("map50", 0.5), ("map15", 0.15)):
             found[name] = mean_average_precision_chunks(scores, truth.gtscore, share)
     return found
