@@ -28,7 +28,7 @@ from videolit.commands.shots import MAX_SHOT, MIN_SHOT, Shots, find_shots
 from videolit.commands.summary_files import SCHEMA, VERSION, write_summary
 from videolit.data.scenes import CutWatcher
 from videolit.encoders import IdentityEncoder
-from videolit.ops.budget import Rank, carve, check_ranges, choose, split_to_fit
+from videolit.ops.budget import Ranges, Rank, carve, check_ranges, choose, split_to_fit
 from videolit.ops.coverage import importance
 from videolit.tasks.checkpoint import load_task
 from videolit.tasks.summary import SummaryTask
@@ -325,7 +325,8 @@ def _select(
     edges = np.append(scan.index.timestamps, duration)
     budget = settings.seconds or (settings.ratio or RATIO) * duration
     budget = min(budget, duration)
-    keep = check_ranges(settings.keep, "keep", duration)
+    # What is kept is at least a frame, or nothing might be left of it.
+    keep = _whole_frames(check_ranges(settings.keep, "keep", duration), edges)
     drop = check_ranges(settings.drop, "drop", duration)
     spans, forced, owner = _on_frames(*carve(edges[shots], keep, drop), edges)
     must = float((spans[forced, 1] - spans[forced, 0]).sum())
@@ -386,6 +387,17 @@ def _on_frames(
     moved = edges[np.searchsorted(middles, spans)]
     whole = moved[:, 1] > moved[:, 0]
     return moved[whole], forced[whole], owner[whole]
+
+
+def _whole_frames(ranges: Ranges, edges: Floats) -> list[tuple[float, float]]:
+    """Move ends of ranges to the nearest times of frames, a frame apart at least."""
+    middles = (edges[:-1] + edges[1:]) / 2
+    found = []
+    for start, end in ranges:
+        first = min(int(np.searchsorted(middles, start)), len(middles) - 1)
+        stop = max(int(np.searchsorted(middles, end)), first + 1)
+        found.append((float(edges[first]), float(edges[stop])))
+    return check_ranges(found, "keep", float(edges[-1]))
 
 
 def _means(scores: NDArray[np.float32], times: Floats, duration: float, spans: Floats) -> Floats:
