@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import os
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,11 @@ from videolit.types import InputError
 SCHEMA = "videolit.summary"
 # Raise it when a reader of older files would misunderstand newer ones.
 VERSION = 1
+# What is written beside key frames.
+_FILES = (
+    *("summary.mp4", "storyboard.jpg", "scores.png", "chapters.vtt", "concat.txt", "summary.edl"),
+    "summary.json",
+)
 # A list of edits numbers at most so many.
 _MOST_EDITS = 999
 _QUALITY = 92
@@ -58,7 +66,7 @@ def write_summary(
     source, length = record["source"]["path"], record["source"]["duration"]
     chosen = [segment for segment in record["segments"] if segment["selected"]]
     parts = joined(chosen)
-    files = ["storyboard.jpg", "scores.png", "chapters.vtt", "concat.txt", "summary.json"]
+    files = ["storyboard.jpg", "scores.png", "chapters.vtt", "summary.json"]
     if video:
         kept = sum(end - start for start, end in parts)
         cut = write_cut(
@@ -71,21 +79,26 @@ def write_summary(
         record["summary"] = cut._asdict()
         files.insert(0, "summary.mp4")
         lap("summary.mp4")
-    files += _write_stills(folder, record, index, chosen, tell)
+    with _missing_signs():
+        files += _write_stills(folder, record, index, chosen, tell)
     lap("pictures")
-    name = Path(source).name
+    name, stem = _shown(Path(source).name), _shown(Path(source).stem)
     write_chapters(
         folder / "chapters.vtt",
         places_in_summary(parts),
-        [f"{clock(start, length)} of {Path(source).stem}" for start, _ in parts],
+        [f"{clock(start, length)} of {stem}" for start, _ in parts],
     )
     numerator, denominator = index.time_base
     origin = index.pts[0] * numerator / denominator if index.own_times else 0.0
-    write_concat(folder / "concat.txt", parts, source, origin=origin)
+    # Such a list cannot hold a line break.
+    if not {"\n", "\r"} & set(source):
+        write_concat(folder / "concat.txt", parts, source, origin=origin)
+        files.append("concat.txt")
     if len(parts) <= _MOST_EDITS and index.fps >= 0.5:
         write_edl(folder / "summary.edl", parts, index.fps, f"Summary of {name}", name)
         files.append("summary.edl")
-    _draw_scores(folder / "scores.png", record)
+    with _missing_signs():
+        _draw_scores(folder / "scores.png", record)
     lap("lists and curve")
     record["files"] = sorted(files)
     with atomic_path(folder / "summary.json") as part:
@@ -107,18 +120,35 @@ def joined(segments: list[dict[str, Any]]) -> list[tuple[float, float]]:
 
 
 def _forget(folder: Path) -> None:
-    """Remove the key frames of a summary that is replaced: their names tell their times."""
+    """Remove a summary that is replaced, so that what is there belongs together at all times."""
     try:
         known = json.loads((folder / "summary.json").read_bytes())
-        old = [
-            segment["keyframe"]["file"] for segment in known["segments"] if "keyframe" in segment
+        if known["schema"] != SCHEMA:
+            return
+        stills = [
+            str(segment["keyframe"]["file"])
+            for segment in known["segments"]
+            if "keyframe" in segment
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return
-    for name in old:
-        path = folder / str(name)
-        if path.parent == folder / "keyframes":
+    # The names of key frames tell their times; the record that lists them goes last.
+    for path in [*(folder / name for name in stills), *(folder / name for name in _FILES)]:
+        if path.parent in (folder, folder / "keyframes"):
             path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _missing_signs() -> Iterator[None]:
+    """Draw signs that no font here has as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+        yield
+
+
+def _shown(name: str) -> str:
+    """Return a file's name as it can be drawn: it may be no UTF-8."""
+    return os.fsencode(name).decode("utf-8", errors="replace")
 
 
 def _write_stills(
@@ -161,7 +191,7 @@ def _write_stills(
     sheet = storyboard(
         images,
         captions,
-        title=Path(record["source"]["path"]).stem,
+        title=_shown(Path(record["source"]["path"]).stem),
         footer=f"{clock(kept, length)} of {clock(length, length)}",
     )
     _write_jpeg(folder / "storyboard.jpg", sheet)
@@ -197,7 +227,7 @@ def _draw_scores(path: Path, record: dict[str, Any]) -> None:
             [(segment["start"], segment["end"]) for segment in segments],
             np.array([segment["selected"] for segment in segments]),
             duration=duration,
-            title=Path(record["source"]["path"]).name,
+            title=_shown(Path(record["source"]["path"]).name),
             budget=min(record["budget"] / duration, 1.0),
             forced=record["settings"]["keep"],
             dropped=record["settings"]["drop"],
