@@ -17,7 +17,7 @@ from videolit.data.action import start_worker
 from videolit.data.loader import ClipLoader, Watch
 from videolit.data.reader import Decoder
 from videolit.data.sampler import ClipSampler
-from videolit.data.summary_records import SummaryRecord, SummarySet
+from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits
 from videolit.data.summary_samples import SummaryDataset, SummarySample, collate_summaries
 from videolit.data.summary_sets import SummaryLayout, read_summary_set
 from videolit.data.summary_splits import inner_validation, make_folds, read_summary_splits
@@ -156,21 +156,25 @@ class SummaryDataModule(pl.LightningDataModule):
         self._parts = self._divide(found)
         for part, ids in self._parts.items():
             if not ids:
-                raise InputError(
-                    f"{self.root}: the {part} split is empty: {len(found)} videos are too few for "
-                    f"{self.num_folds} folds and a val_fraction of {self.val_fraction}"
-                )
+                why = f"the set's own division puts all {len(found)} videos elsewhere"
+                if not self._own_division(found):
+                    why = (
+                        f"{len(found)} videos are too few for {self.num_folds} folds and a "
+                        f"val_fraction of {self.val_fraction}"
+                    )
+                raise InputError(f"{self.root}: the {part} split is empty: {why}")
         self._set = found
 
     def _divide(self, found: SummarySet) -> dict[str, tuple[str, ...]]:
         """Return the names of each part's videos."""
-        if self.split_file is None and found.splits:
-            return {part: tuple(found.splits.get(part, ())) for part in PARTS}
-        heads = {video_id.partition("/")[0] for video_id in found.ids}
-        if self.split_file is None and heads == set(PARTS):
-            return {
-                part: tuple(i for i in found.ids if i.partition("/")[0] == part) for part in PARTS
-            }
+        own = self._own_division(found)
+        if own:
+            if self.fold > 0:
+                raise InputError(
+                    f"fold {self.fold} was asked for, and {self.root} has one division of its own: "
+                    "leave fold at 0, or give a split_file"
+                )
+            return own
         folds = (
             read_summary_splits(self.split_file, found)
             if self.split_file is not None
@@ -186,6 +190,13 @@ class SummaryDataModule(pl.LightningDataModule):
             fold.train, fraction=self.val_fraction, seed=self.seed, fold=self.fold
         )
         return {"train": tuple(train), "val": tuple(val), "test": tuple(fold.test)}
+
+    def _own_division(self, found: SummarySet) -> dict[str, tuple[str, ...]]:
+        """Return the names of each part's videos where the set tells, else nothing."""
+        if self.split_file is not None:
+            return {}
+        splits = found.splits or folder_splits(found.ids)
+        return {part: tuple(splits.get(part, ())) for part in PARTS} if splits else {}
 
     def records(self, split: Split) -> tuple[SummaryRecord, ...]:
         """Return the videos of a split, after :meth:`setup`; what is predicted is the test split.
@@ -230,13 +241,22 @@ class SummaryDataModule(pl.LightningDataModule):
         return self._loader("predict")
 
     def on_before_batch_transfer(self, batch: SummaryBatch, dataloader_idx: int) -> SummaryBatch:
-        """Take note of videos that cannot be read; in training none may be missing."""
+        """Take note of videos that cannot be read; in training none may be missing.
+
+        Raises:
+            InputError: If one is missing in training.
+        """
         trainer = self.trainer
         if batch["unread"] and trainer is not None and not trainer.predicting:
-            self.unreadable.limit = 0.0 if trainer.state.fn == "fit" else None
             total = len(self.records("test" if trainer.testing else "train"))
             folder = getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir
             self.unreadable.add(batch["unread"], total, folder)
+            if trainer.state.fn == "fit":
+                first = batch["unread"][0]
+                raise InputError(
+                    f"cannot train without {first['path']}: {first['reason']}. Repair the file or "
+                    "take it out of the data"
+                )
         return batch
 
     def explain(self, exception: BaseException) -> str:
@@ -285,7 +305,7 @@ class SummaryDataModule(pl.LightningDataModule):
         divided = "its own division"
         if self.split_file is not None:
             divided = f"{Path(self.split_file).name}, split {self.fold}"
-        elif not self._set.splits and {i.partition("/")[0] for i in self._set.ids} != set(PARTS):
+        elif not self._own_division(self._set):
             divided = f"fold {self.fold} of {self.num_folds}, seed {self.seed}"
         spec = self.clip_spec
         return {
