@@ -316,3 +316,71 @@ def check_task(make, data, folder):
     resumed = trainer(max_epochs=2)
     resumed.fit(make(), datamodule=data(), ckpt_path=path)
     assert resumed.current_epoch == 2
+
+
+def check_summary_task(make, data, folder):
+    """Check a summary task through fit, test and predict, and its checkpoint.
+
+    Args:
+        make: Returns a fresh task.
+        data: Returns a fresh DataModule.
+        folder: Where to write.
+
+    Returns:
+        Path of the checkpoint, and the figures of the test.
+    """
+
+    def trainer(**settings):
+        return pl.Trainer(
+            **{
+                "accelerator": "cpu",
+                "max_epochs": 1,
+                "logger": False,
+                "default_root_dir": folder,
+                "enable_progress_bar": False,
+                "enable_model_summary": False,
+                "enable_checkpointing": False,
+                **settings,
+            }
+        )
+
+    task = make()
+    fit = trainer()
+    fit.fit(task, datamodule=data())
+    path = folder / "task.ckpt"
+    fit.save_checkpoint(path)
+    assert {"train/loss", "val/tau", "val/rho"} <= set(fit.callback_metrics)
+    assert all(torch.isfinite(value) for value in fit.callback_metrics.values())
+    (first,) = trainer().test(task, datamodule=data(), verbose=False)
+    assert {"test/tau", "test/rho", "test/random_tau"} <= set(first)
+    # Figures start over: a second test gives the same.
+    assert trainer().test(task, datamodule=data(), verbose=False) == [first]
+    # The checkpoint is plain data, and all that is needed.
+    plain = torch.load(path, weights_only=True)
+    assert json.loads(plain["videolit"])["format"] == 1
+    loaded = load_task(path)
+    assert type(loaded) is type(task)
+    assert not loaded.training
+    ours = trainer().predict(task, datamodule=data())
+    theirs = trainer().predict(loaded, datamodule=data())
+    for one, two in zip(ours, theirs, strict=True):
+        check_summary_prediction(one)
+        assert torch.equal(one["scores"], two["scores"])
+        assert one["video_id"] == two["video_id"]
+    assert trainer().test(loaded, datamodule=data(), verbose=False) == [first]
+    # Training goes on from it.
+    resumed = trainer(max_epochs=2)
+    resumed.fit(make(), datamodule=data(), ckpt_path=path)
+    assert resumed.current_epoch == 2
+    return path, first
+
+
+def check_summary_prediction(found):
+    """Check what :meth:`videolit.tasks.summary.SummaryTask.predict_step` returns."""
+    scores, mask = found["scores"], found["mask"]
+    assert scores.dtype == torch.float32
+    assert mask.dtype == torch.bool
+    assert scores.shape == mask.shape
+    assert len(found["video_id"]) == len(found["error"]) == len(scores) == len(found["index"])
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert (scores[~mask] == 0).all()
