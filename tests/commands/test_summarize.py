@@ -403,6 +403,14 @@ def test_a_variable_rate_and_a_turned_picture(tmp_path):
         assert (file.streams.video[0].width, file.streams.video[0].height) == (48, 64)
 
 
+def test_slow_videos_have_shots_in_seconds(tmp_path):
+    # A frame every two seconds: fewer than the two steps per second that are asked for.
+    path = write_video(tmp_path / "slow.mp4", pictures()[:60], Fraction(1, 2))
+    record = summarize(path, settings=Settings(max_shot=16, min_shot=4))
+    check(record, path)
+    assert max(s["end"] - s["start"] for s in record["segments"]) <= 16 + 1e-6
+
+
 def test_a_still_picture_has_a_summary(tmp_path):
     path = write_video(tmp_path / "a.mp4", np.full((100, 32, 32, 3), 90, np.uint8), FPS)
     record = summarize(path, settings=Settings(seconds=2))

@@ -46,9 +46,11 @@ def find_shots(
         int64 ``(S, 2)``: first frame and the frame after the last one, from 0 to the end.
     """
     scan = found.scan
-    count, fps = scan.index.num_frames, scan.fps
+    count = scan.index.num_frames
     if shots == "kts":
         steps = len(scan.frames)
+        # A slow video has fewer steps than were asked for.
+        fps = min(scan.fps, scan.index.fps)
         shortest = min(max(math.ceil(min_shot * fps), 1), steps)
         longest = max(math.floor(max_shot * fps), 2 * shortest)
         starts = kernel_segments(
