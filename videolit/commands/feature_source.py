@@ -223,8 +223,8 @@ def source_from_record(text: str, *, trust: bool = False) -> FeatureSource:
     Raises:
         InputError: If the weights are not where they were, or others lie there.
     """
-    settings = json.loads(text)
     try:
+        settings = json.loads(text)
         record, weights = json.loads(settings["encoder"]), str(settings["weights"])
         clip = _whole(
             settings["fps"], settings["size"], settings["resize"], stretch=settings["stretch"]

@@ -169,7 +169,10 @@ def load_model(
             )
         source = source_from_record(task.feature_record, trust=trust)
     else:
-        assert task.clip_spec is not None
+        if task.clip_spec is None:
+            raise InputError(
+                f"{checkpoint}: does not say how its videos are read: it was never trained"
+            )
         source = FeatureSource(
             task.encoder, task.clip_spec, signals=False, steps_per_clip=task.steps_per_clip
         )
