@@ -184,7 +184,7 @@ def _write_stills(
         }
         span = f"{clock(segment['start'], length)}\u2013{clock(segment['end'], length)}"
         captions.append(f"{span}   score {segment['score']:.2f}")
-        images.append(_smaller(still.image))
+        images.append(_smaller(still.image, 640 if len(chosen) <= 12 else 320))
         names.append(name)
         tell("pictures", number / len(chosen))
     kept = sum(segment["end"] - segment["start"] for segment in chosen)
@@ -198,9 +198,9 @@ def _write_stills(
     return names
 
 
-def _smaller(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a picture no larger than a storyboard shows it."""
-    scale = 640 / max(image.shape[:2])
+def _smaller(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return a picture about as large as a storyboard shows it: hours have hundreds of them."""
+    scale = side / max(image.shape[:2])
     if scale >= 1:
         return image
     height, width = (max(1, round(side * scale)) for side in image.shape[:2])
