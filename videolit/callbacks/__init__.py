@@ -8,6 +8,7 @@ from videolit.callbacks.evaluation import EvaluationCard
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.callbacks.report import TestReport
 from videolit.callbacks.sanity import SanityChecks
+from videolit.callbacks.summary_card import SummaryCard
 from videolit.callbacks.terminal import RunProgress, RunSummary
 from videolit.callbacks.wait import DataWait
 
@@ -21,6 +22,7 @@ __all__ = [
     "RunProgress",
     "RunSummary",
     "SanityChecks",
+    "SummaryCard",
     "TemporalAudit",
     "TestReport",
 ]

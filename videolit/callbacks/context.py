@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import lightning.pytorch as pl
 
 from videolit.data.action import ActionDataModule
+from videolit.data.summary import SummaryDataModule
+from videolit.data.unreadable import Unreadable
 from videolit.tasks.action import ActionTask
+from videolit.tasks.summary import SummaryTask
+
+
+@runtime_checkable
+class VideoData(Protocol):
+    """What every DataModule of videolit tells, whatever its task.
+
+    Attributes:
+        unreadable: The files that could not be read so far.
+    """
+
+    unreadable: Unreadable
+
+    def worker_count(self) -> int:
+        """Return the number of loading processes of this training process."""
+        ...
+
+    def explain(self, exception: BaseException) -> str:
+        """Return which file ended a loading process, ``""`` for other errors."""
+        ...
+
+    def describe(self, split: Any) -> dict[str, Any]:  # noqa: ANN401 - each has its own splits
+        """Return what an evaluation must say about its data, as JSON types."""
+        ...
 
 
 def task_of(module: pl.LightningModule) -> ActionTask:
-    """Return a run's module as the task that it is."""
+    """Return a run's module as the action task that it is."""
     return cast("ActionTask", module)
 
 
 def data_of(trainer: pl.Trainer) -> ActionDataModule:
-    """Return a run's DataModule."""
+    """Return the DataModule of an action run."""
     return cast("ActionDataModule", trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def summary_task_of(module: pl.LightningModule) -> SummaryTask:
+    """Return a run's module as the summary task that it is."""
+    return cast("SummaryTask", module)
+
+
+def summary_data_of(trainer: pl.Trainer) -> SummaryDataModule:
+    """Return the DataModule of a summary run."""
+    return cast("SummaryDataModule", trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def video_data_of(trainer: pl.Trainer) -> VideoData | None:
+    """Return a run's DataModule if it is one of videolit's, None otherwise."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return data if isinstance(data, VideoData) else None
 
 
 def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:

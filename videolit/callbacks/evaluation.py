@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videolit import __version__
-from videolit.callbacks.context import data_of, task_of
+from videolit.callbacks.context import data_of, task_of, video_data_of
 from videolit.data.manifest import SEPARATOR
 from videolit.metrics import (
     average_precision,
@@ -40,6 +40,7 @@ from videolit.plots import (
     per_class_table,
     save_figure,
 )
+from videolit.tasks.base import VideoTask
 
 # What can change a figure: the version of each is on the card.
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "albumentations", "av", "decord")
@@ -57,7 +58,9 @@ def card_path(trainer: pl.Trainer, kind: str, suffix: str = "json") -> Path:
     Every process must call it: the log folder is agreed between them.
     """
     folder = Path(trainer.log_dir or trainer.default_root_dir)
-    about = data_of(trainer).describe("test")
+    data_module = video_data_of(trainer)
+    assert data_module is not None
+    about = data_module.describe("test")
     data = re.sub(r"[^\w.-]+", "_", about["data"])
     return folder / f"{kind}-{data}-{about['split_hash']}.{suffix}"
 
@@ -77,6 +80,33 @@ def file_hash(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def run_facts(trainer: pl.Trainer, task: VideoTask) -> dict[str, Any]:
+    """Return what a card says of the model and of how it was computed, as JSON types."""
+    record, ckpt = task.record(), trainer.ckpt_path
+    return {
+        "model": {
+            part: record[part]["class_path"].rpartition(".")[2]
+            for part in ("task", "encoder", "temporal")
+        },
+        "parameters": sum(p.numel() for p in task.parameters()),
+        "checkpoint": str(ckpt) if ckpt else None,
+        "checkpoint_sha256": file_hash(ckpt) if ckpt else None,
+        "trained_on": task.clip_spec.describe() if task.clip_spec is not None else None,
+        "precision": str(trainer.precision),
+        "devices": f"{trainer.world_size} × {task.device.type}",
+        "versions": versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write_card(path: Path, card: Mapping[str, Any]) -> None:
+    """Write a card as JSON."""
+    with atomic_path(path) as part:
+        text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+        # A file may have a name that is no UTF-8; JSON can only show its bytes.
+        part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
 class EvaluationCard(pl.Callback):
@@ -111,7 +141,7 @@ class EvaluationCard(pl.Callback):
         assert self._path is not None
         task = task_of(pl_module)
         index, label, scores = self.samples
-        names, record = list(task.class_names or ()), task.record()
+        names = list(task.class_names or ())
         about, manifest = data_of(trainer).describe("test"), data_of(trainer).manifest("test")
         ids = [manifest.video_id(int(i)) for i in index]
         groups = _clusters([manifest.group(int(i)) for i in index])
@@ -122,7 +152,6 @@ class EvaluationCard(pl.Callback):
         }
         of_labels = several_labels if task.multi_label else one_label
         figures, details = of_labels(label, scores, names, ids, groups)
-        ckpt = trainer.ckpt_path
         self.card = {
             "format": 2,
             "metrics": {**metrics, **figures.pop("metrics")},
@@ -132,25 +161,11 @@ class EvaluationCard(pl.Callback):
             "num_seen_in_training": task.num_seen,
             **about,
             "classes": names,
-            "model": {
-                part: record[part]["class_path"].rpartition(".")[2]
-                for part in ("task", "encoder", "temporal")
-            },
-            "parameters": sum(p.numel() for p in task.parameters()),
-            "checkpoint": str(ckpt) if ckpt else None,
-            "checkpoint_sha256": file_hash(ckpt) if ckpt else None,
-            "trained_on": task.clip_spec.describe() if task.clip_spec is not None else None,
-            "precision": str(trainer.precision),
-            "devices": f"{trainer.world_size} × {task.device.type}",
+            **run_facts(trainer, task),
             "average_of_views": "probability",
-            "versions": versions(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **details,
         }
-        with atomic_path(self._path) as part:
-            text = json.dumps(self.card, indent=2, ensure_ascii=False) + "\n"
-            # A file may have a name that is no UTF-8; JSON can only show its bytes.
-            part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+        write_card(self._path, self.card)
         stem = self._path.stem.removeprefix("evaluation-")
         if not task.multi_label:
             counts = np.array(self.card["confusion"])

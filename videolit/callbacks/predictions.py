@@ -14,11 +14,12 @@ import torch
 
 from videolit.callbacks.context import data_of, task_of
 from videolit.ops.files import atomic_path
-from videolit.types import InputError
+from videolit.tasks.summary import SummaryTask
+from videolit.types import InputError, SummaryTruth
 
 
 class PredictionWriter(pl.Callback):
-    """Write ``predictions.jsonl`` and ``predictions.csv``.
+    """Write ``predictions.jsonl``, and of classes ``predictions.csv``.
 
     Each process appends its rows to a file of its own as they come; when all are done, the first
     process puts them together in input order.
@@ -52,13 +53,18 @@ class PredictionWriter(pl.Callback):
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
         outputs: Mapping[str, Any],
-        batch: object,
+        batch: Mapping[str, Any],
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         """Append a batch's rows."""
+        rows = (
+            summary_rows(outputs, batch["truth"])
+            if isinstance(pl_module, SummaryTask)
+            else prediction_rows(outputs, task_of(pl_module).class_names or ())
+        )
         with self._shard(trainer.global_rank).open("a") as handle:
-            for row in prediction_rows(outputs, task_of(pl_module).class_names or ()):
+            for row in rows:
                 handle.write(json.dumps(row) + "\n")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -73,14 +79,18 @@ class PredictionWriter(pl.Callback):
                 for line in handle:
                     row = json.loads(line)
                     found[row.pop("index")] = row
-        manifest = data_of(trainer).manifest("predict")
-        for index, row in found.items():
-            # Several labelled parts of one file are told apart by their times.
-            for name, time in (("start", manifest.start[index]), ("end", manifest.end[index])):
-                if not np.isnan(time):
-                    row[name] = float(time)
+        if not isinstance(pl_module, SummaryTask):
+            manifest = data_of(trainer).manifest("predict")
+            for index, row in found.items():
+                # Several labelled parts of one file are told apart by their times.
+                for name, time in (("start", manifest.start[index]), ("end", manifest.end[index])):
+                    if not np.isnan(time):
+                        row[name] = float(time)
         self.rows = [found[index] for index in sorted(found)]
-        write_predictions(self.rows, self._target)
+        if isinstance(pl_module, SummaryTask):
+            write_rows(self.rows, self._target)
+        else:
+            write_predictions(self.rows, self._target)
         for shard in shards:
             shard.unlink()
         if not self.quiet:
@@ -125,12 +135,47 @@ def prediction_rows(
         yield row
 
 
+def summary_rows(
+    output: Mapping[str, Any], truth: Sequence[SummaryTruth]
+) -> Iterable[dict[str, Any]]:
+    """Turn a batch of :class:`~videolit.tasks.summary.SummaryPrediction` into rows.
+
+    Args:
+        output: The batch's predictions.
+        truth: What the batch tells of each video: the frames of its steps.
+
+    Yields:
+        ``index``, ``path``, ``status`` (``"ok"`` or ``"error"``); then ``scores`` in [0, 1] and
+        ``picks``, the frame of each, or ``error``. Repeats of other videos give no row.
+    """
+    for position, error in enumerate(output["error"]):
+        if not error and not output["sample_mask"][position]:
+            continue
+        row: dict[str, Any] = {
+            "index": int(output["index"][position]),
+            "path": output["video_id"][position],
+            "status": "error" if error else "ok",
+        }
+        if error:
+            row["error"] = error
+        else:
+            scores = output["scores"][position][output["mask"][position]]
+            row["scores"] = [round(score, 6) for score in scores.tolist()]
+            row["picks"] = truth[position].picks.tolist()
+        yield row
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], folder: str | Path) -> None:
+    """Write rows to ``predictions.jsonl``."""
+    with atomic_path(Path(folder) / "predictions.jsonl") as part, part.open("w") as handle:
+        for row in rows:
+            handle.write(json.dumps(row) + "\n")
+
+
 def write_predictions(rows: Sequence[Mapping[str, Any]], folder: str | Path) -> None:
     """Write rows to ``predictions.jsonl`` (all) and ``predictions.csv`` (the three likeliest)."""
     target = Path(folder)
-    with atomic_path(target / "predictions.jsonl") as part, part.open("w") as handle:
-        for row in rows:
-            handle.write(json.dumps(row) + "\n")
+    write_rows(rows, target)
     with (
         atomic_path(target / "predictions.csv") as part,
         part.open("w", newline="", encoding="utf-8", errors="surrogateescape") as handle,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar
 
-from videolit.callbacks.context import callbacks_of, data_of
+from videolit.callbacks.context import callbacks_of
 from videolit.callbacks.wait import DataWait
+from videolit.data.action import ActionDataModule
+from videolit.data.summary import SummaryDataModule
 
 
 class RunProgress(RichProgressBar):
@@ -39,13 +41,9 @@ class RunSummary(pl.Callback):
             type(getattr(pl_module, part)).__name__ for part in ("encoder", "temporal")
         )
         print(f"Model:  {parts}, {_count(total)} parameters, {_count(trained)} of them trained")
-        data = data_of(trainer)
-        if data is not None and len(data.class_names) > 0:
-            train, val = len(data.manifest("train")), len(data.manifest("val"))
-            print(
-                f"Data:   {len(data.class_names)} classes, {train} training and {val} validation "
-                f"samples; {data.clip_spec.describe()}"
-            )
+        told = _data_line(trainer)
+        if told:
+            print(f"Data:   {told}")
         device = pl_module.device.type
         epochs = trainer.max_epochs
         length = f"{epochs} epochs" if epochs and epochs > 0 else f"{trainer.max_steps} steps"
@@ -53,6 +51,25 @@ class RunSummary(pl.Callback):
             f"Run:    {length} on {trainer.world_size} × {device}, precision "
             f"{trainer.precision}; log in {folder}"
         )
+
+
+def _data_line(trainer: pl.Trainer) -> str:
+    """Return what is trained on, ``""`` where the data does not tell."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if isinstance(data, SummaryDataModule):
+        about = data.describe("train")
+        train, val = about["num_samples"], len(data.records("val"))
+        return (
+            f"{train} training and {val} validation videos, {about['division']}; "
+            f"{about['protocol']}"
+        )
+    if isinstance(data, ActionDataModule) and len(data.class_names) > 0:
+        train, val = len(data.manifest("train")), len(data.manifest("val"))
+        return (
+            f"{len(data.class_names)} classes, {train} training and {val} validation samples; "
+            f"{data.clip_spec.describe()}"
+        )
+    return ""
 
 
 def _count(number: int) -> str:

@@ -8,7 +8,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_warn
 
-from videolit.callbacks.context import data_of
+from videolit.callbacks.context import VideoData
+from videolit.data.action import ActionDataModule
+from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
 
 # Below this share there is nothing to gain; the loop itself takes about as much of short steps.
@@ -98,19 +100,30 @@ class DataWait(pl.Callback):
         )
 
     def _advice(self, trainer: pl.Trainer) -> list[str]:
-        data = data_of(trainer)
+        data = trainer.datamodule  # type: ignore[attr-defined]
         things = []
-        if data is not None and not data.is_prepared:
+        raw_summary = isinstance(data, SummaryDataModule) and data.clip_spec is not None
+        if raw_summary:
+            things.append(
+                f"store features instead of reading videos (videolit features {data.root} --out "
+                "features.h5, then --config summary/features_transformer --data.root features.h5)"
+            )
+        elif isinstance(data, ActionDataModule) and not data.is_prepared:
             things.append(
                 f"store the videos as frames (videolit prepare {data.root} --out DIR, then "
                 "--data.root DIR)"
             )
-        if data is not None:
+        if isinstance(data, VideoData):
             workers, cores = data.worker_count(), usable_cores() // trainer.num_devices
             if workers < cores:
                 things.append(
                     f"more loading processes (--data.num_workers {cores}; now {workers} on "
                     f"{cores} cores)"
                 )
-        things.append("fewer or smaller frames (--data.clip.num_frames, --data.clip.size)")
+        if isinstance(data, SummaryDataModule):
+            things.append("shorter stretches of long videos (--data.max_steps)")
+        if raw_summary:
+            things.append("fewer or smaller frames (--data.clip.fps, --data.clip.size)")
+        elif not isinstance(data, SummaryDataModule):
+            things.append("fewer or smaller frames (--data.clip.num_frames, --data.clip.size)")
         return things

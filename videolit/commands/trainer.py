@@ -33,14 +33,17 @@ from videolit.callbacks import (
     RunProgress,
     RunSummary,
     SanityChecks,
+    SummaryCard,
     TemporalAudit,
     TestReport,
 )
-from videolit.callbacks.context import callbacks_of
-from videolit.data.action import ActionDataModule
+from videolit.callbacks.context import VideoData, callbacks_of
+from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
+from videolit.tasks.action import ActionTask
 from videolit.tasks.base import VideoTask
 from videolit.tasks.checkpoint import check_checkpoint_file
+from videolit.tasks.summary import SummaryTask
 from videolit.types import InputError, StorageError
 
 # What a configuration may name without --trust: whatever it imports runs.
@@ -88,14 +91,7 @@ class VideolitCLI(LightningCLI):
                 save_config_callback=RunConfig,
                 save_config_kwargs={"overwrite": True},
                 trainer_defaults={
-                    "callbacks": [
-                        ChanceWarning(),
-                        DataWait(),
-                        EvaluationCard(),
-                        TestReport(),
-                        PredictionWriter(),
-                        RunSummary(),
-                    ],
+                    "callbacks": [],
                     "default_root_dir": "runs",
                     "enable_model_summary": False,
                     "plugins": {"class_path": "videolit.callbacks.AtomicCheckpointIO"},
@@ -131,6 +127,7 @@ class VideolitCLI(LightningCLI):
     def instantiate_trainer(self, **settings: Any) -> pl.Trainer:  # noqa: ANN401 - Lightning's
         """Log to CSV and TensorBoard, in a folder of this run, unless the user chose loggers."""
         chosen = self.config[self.subcommand]
+        self.trainer_defaults["callbacks"] = default_callbacks(self.model)
         if chosen.trainer.enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(RunProgress())
         if chosen.trainer.logger in (None, True) and not chosen.trainer.fast_dev_run:
@@ -156,7 +153,7 @@ class VideolitCLI(LightningCLI):
             raise InputError(last.removeprefix("videolit.types.StorageError: ")) from problem
         except RuntimeError as problem:
             data = self.datamodule
-            told = data.explain(problem) if isinstance(data, ActionDataModule) else ""
+            told = data.explain(problem) if isinstance(data, VideoData) else ""
             if told:
                 raise InputError(told) from problem
             raise
@@ -165,11 +162,20 @@ class VideolitCLI(LightningCLI):
         """Leave the loading processes their cores when the model is computed on the CPU too."""
         trainer, data = self.trainer, self.datamodule
         if self.config[self.subcommand].sanity:
+            if not isinstance(self.model, ActionTask):
+                raise InputError(
+                    "--sanity checks action models (first loss, shuffled labels). Whether a "
+                    "summary model can learn, --trainer.overfit_batches 1 shows: train/loss must "
+                    "fall to almost nothing"
+                )
             callbacks_of(trainer).insert(0, SanityChecks())
         on_cpu = trainer.strategy.root_device.type == "cpu"
-        if on_cpu and isinstance(data, ActionDataModule) and "OMP_NUM_THREADS" not in os.environ:
+        if on_cpu and isinstance(data, VideoData) and "OMP_NUM_THREADS" not in os.environ:
             # The share of the cores that this process has, as the DataModule counts it.
-            data.trainer = trainer
+            self.datamodule.trainer = trainer
+            if isinstance(data, SummaryDataModule):
+                # Features need no processes: that is known when their list is read.
+                data.setup("fit")
             share = usable_cores() // trainer.num_devices - data.worker_count()
             # More threads than free cores can be many times slower than one.
             torch.set_num_threads(max(share, 1))
@@ -218,7 +224,7 @@ class VideolitCLI(LightningCLI):
     def _tell_missing(self) -> None:
         """Make a figure of fewer samples than there are an error, unless that is accepted."""
         data = self.datamodule
-        bad = data.unreadable.found if isinstance(data, ActionDataModule) else {}
+        bad = data.unreadable.found if isinstance(data, VideoData) else {}
         if bad and not self.config[self.subcommand].allow_missing:
             self.code = 1
             print(
@@ -235,6 +241,17 @@ class VideolitCLI(LightningCLI):
             raise InputError(
                 f"{self.subcommand} needs --ckpt_path: without a checkpoint the weights are random"
             )
+
+
+def default_callbacks(task: pl.LightningModule) -> list[pl.Callback]:
+    """Return what watches every run of a task, beside what the configuration adds."""
+    common = [DataWait(), PredictionWriter(), RunSummary()]
+    match task:
+        case ActionTask():
+            return [ChanceWarning(), EvaluationCard(), TestReport(), *common]
+        case SummaryTask():
+            return [SummaryCard(), *common]
+    return common
 
 
 # How the parser tells what it tried; of no use to whoever must mend the command.
