@@ -285,6 +285,11 @@ class SummarySource(Protocol):
         ...
 
     @property
+    def num_features(self) -> int:
+        """How many numbers a stored feature has; 0 with raw videos, and before setup."""
+        ...
+
+    @property
     def feature_record(self) -> str | None:
         """What made the stored features, as JSON, where their file tells; None = unknown."""
         ...

@@ -113,6 +113,8 @@ class SummaryDataModule(pl.LightningDataModule):
         self.time_limit = time_limit
         self.seed = seed
         self.unreadable = Unreadable()
+        # How many divisions there are to train on, known after setup.
+        self.num_divisions = 1
         self._set: SummarySet | None = None
         self._parts: dict[str, tuple[str, ...]] = {}
         self._loaders: dict[str, ClipLoader] = {}
@@ -134,6 +136,11 @@ class SummaryDataModule(pl.LightningDataModule):
             resize=clip.resize,
             stretch=clip.stretch,
         )
+
+    @property
+    def num_features(self) -> int:
+        """How many numbers a stored feature has; 0 with raw videos, and before setup."""
+        return self._set.num_features if self._set is not None else 0
 
     @property
     def feature_record(self) -> str | None:
@@ -185,6 +192,7 @@ class SummaryDataModule(pl.LightningDataModule):
                 f"fold {self.fold} was asked for, there are {len(folds)}, from 0 to "
                 f"{len(folds) - 1}"
             )
+        self.num_divisions = len(folds)
         fold = folds[self.fold]
         train, val = inner_validation(
             fold.train, fraction=self.val_fraction, seed=self.seed, fold=self.fold

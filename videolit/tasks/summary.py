@@ -11,7 +11,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
-from videolit.encoders import VideoEncoder
+from videolit.encoders import IdentityEncoder, VideoEncoder
 from videolit.encoders.steps import encode_steps
 from videolit.metrics import VideoFigures
 from videolit.metrics.summary_video import BASELINES, FIGURES, baseline_figures, video_figures
@@ -155,12 +155,14 @@ class SummaryTask(VideoTask):
         """Remember how the videos of a training are read.
 
         Raises:
-            InputError: If a callback chooses the model by its test result.
+            InputError: If a callback chooses the model by its test result, or the encoder does not
+                take what the data has.
         """
         refuse_test_monitor(self.trainer.callbacks)  # type: ignore[attr-defined]
         source = cast("SummarySource | None", getattr(self.trainer, "datamodule", None))
         if source is None:
             return
+        check_features(self.encoder, source.num_features)
         if stage == "fit":
             self.clip_spec = source.clip_spec
             self.feature_record = source.feature_record
@@ -399,6 +401,36 @@ def squared_error(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     error = torch.where(mask, (logits.sigmoid() - target).square(), 0.0)
     return error.sum(1) / mask.sum(1)
+
+
+def check_features(encoder: VideoEncoder, num_features: int) -> None:
+    """Refuse features of another length than the model's, and features for an encoder of frames.
+
+    Args:
+        encoder: The model's.
+        num_features: How many numbers a stored feature of the data has; 0 = raw videos.
+
+    Raises:
+        InputError: Says which setting fits the data.
+    """
+    stored = isinstance(encoder, IdentityEncoder)
+    if stored and num_features == 0:
+        raise InputError(
+            f"the model takes stored features of {encoder.num_features} numbers, and the data is "
+            "raw videos: make features of them (videolit features), or take an encoder of frames "
+            "(--config summary/folder_frames)"
+        )
+    if num_features and not stored:
+        raise InputError(
+            f"the data is stored features of {num_features} numbers, and {type(encoder).__name__} "
+            "takes frames: set --model.encoder IdentityEncoder "
+            f"--model.encoder.init_args.num_features {num_features}"
+        )
+    if num_features and encoder.num_features != num_features:
+        raise InputError(
+            f"the stored features have {num_features} numbers, and the model takes "
+            f"{encoder.num_features}: set --model.encoder.init_args.num_features {num_features}"
+        )
 
 
 def refuse_test_monitor(callbacks: list[Any]) -> None:
