@@ -5,9 +5,11 @@ from videolit.callbacks.average import LastEpochsAverage
 from videolit.callbacks.chance import ChanceWarning
 from videolit.callbacks.checkpoint_io import AtomicCheckpointIO
 from videolit.callbacks.evaluation import EvaluationCard
+from videolit.callbacks.oracle import OracleEpoch
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.callbacks.report import TestReport
 from videolit.callbacks.sanity import SanityChecks
+from videolit.callbacks.summary_audit import SummaryAudit
 from videolit.callbacks.summary_card import SummaryCard
 from videolit.callbacks.terminal import RunProgress, RunSummary
 from videolit.callbacks.wait import DataWait
@@ -18,10 +20,12 @@ __all__ = [
     "DataWait",
     "EvaluationCard",
     "LastEpochsAverage",
+    "OracleEpoch",
     "PredictionWriter",
     "RunProgress",
     "RunSummary",
     "SanityChecks",
+    "SummaryAudit",
     "SummaryCard",
     "TemporalAudit",
     "TestReport",

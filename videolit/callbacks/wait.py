@@ -8,8 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_warn
 
-from videolit.callbacks.context import VideoData
-from videolit.data.action import ActionDataModule
+from videolit.callbacks.context import data_of
 from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
 
@@ -100,30 +99,37 @@ class DataWait(pl.Callback):
         )
 
     def _advice(self, trainer: pl.Trainer) -> list[str]:
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        data = data_of(trainer)
+        if isinstance(data, SummaryDataModule):
+            return _summary_advice(data, usable_cores() // trainer.num_devices)
         things = []
-        raw_summary = isinstance(data, SummaryDataModule) and data.clip_spec is not None
-        if raw_summary:
-            things.append(
-                f"store features instead of reading videos (videolit features {data.root} --out "
-                "features.h5, then --config summary/features_transformer --data.root features.h5)"
-            )
-        elif isinstance(data, ActionDataModule) and not data.is_prepared:
+        if data is not None and not data.is_prepared:
             things.append(
                 f"store the videos as frames (videolit prepare {data.root} --out DIR, then "
                 "--data.root DIR)"
             )
-        if isinstance(data, VideoData):
-            workers, cores = data.worker_count(), usable_cores() // trainer.num_devices
-            if workers < cores:
-                things.append(
-                    f"more loading processes (--data.num_workers {cores}; now {workers} on "
-                    f"{cores} cores)"
-                )
-        if isinstance(data, SummaryDataModule):
-            things.append("shorter stretches of long videos (--data.max_steps)")
-        if raw_summary:
-            things.append("fewer or smaller frames (--data.clip.fps, --data.clip.size)")
-        elif not isinstance(data, SummaryDataModule):
-            things.append("fewer or smaller frames (--data.clip.num_frames, --data.clip.size)")
+        if data is not None:
+            things += _more_workers(data.worker_count(), usable_cores() // trainer.num_devices)
+        things.append("fewer or smaller frames (--data.clip.num_frames, --data.clip.size)")
         return things
+
+
+def _summary_advice(data: SummaryDataModule, cores: int) -> list[str]:
+    """Return what makes whole videos load faster, the most effective first."""
+    things = []
+    if data.clip_spec is not None:
+        things.append(
+            f"store features instead of reading videos (videolit features {data.root} --out "
+            "features.h5, then --config summary/features_transformer --data.root features.h5)"
+        )
+    things += _more_workers(data.worker_count(), cores)
+    things.append("shorter stretches of long videos (--data.max_steps)")
+    if data.clip_spec is not None:
+        things.append("fewer or smaller frames (--data.clip.fps, --data.clip.size)")
+    return things
+
+
+def _more_workers(workers: int, cores: int) -> list[str]:
+    if workers >= cores:
+        return []
+    return [f"more loading processes (--data.num_workers {cores}; now {workers} on {cores} cores)"]

@@ -29,10 +29,12 @@ from videolit.callbacks import (
     ChanceWarning,
     DataWait,
     EvaluationCard,
+    OracleEpoch,
     PredictionWriter,
     RunProgress,
     RunSummary,
     SanityChecks,
+    SummaryAudit,
     SummaryCard,
     TemporalAudit,
     TestReport,
@@ -111,7 +113,13 @@ class VideolitCLI(LightningCLI):
         parser.add_argument(
             "--audit",
             action="store_true",
-            help="test again on frozen, shuffled and reversed clips (test only)",
+            help="test again on videos whose time was changed (test only)",
+        )
+        parser.add_argument(
+            "--oracle",
+            action="store_true",
+            help="also measure the test split after each epoch, to compare with papers; nothing is "
+            "chosen by it (fit only)",
         )
         parser.add_argument(
             "--sanity",
@@ -161,6 +169,10 @@ class VideolitCLI(LightningCLI):
     def before_fit(self) -> None:
         """Leave the loading processes their cores when the model is computed on the CPU too."""
         trainer, data = self.trainer, self.datamodule
+        if self.config[self.subcommand].oracle:
+            if not isinstance(self.model, SummaryTask):
+                raise InputError("--oracle compares summary models with papers; leave it out")
+            callbacks_of(trainer).insert(0, OracleEpoch())
         if self.config[self.subcommand].sanity:
             if not isinstance(self.model, ActionTask):
                 raise InputError(
@@ -196,7 +208,8 @@ class VideolitCLI(LightningCLI):
         self.config_init[self.subcommand]["verbose"] = False
         if self.config[self.subcommand].audit:
             # Before the report, which shows its result.
-            callbacks_of(self.trainer).insert(0, TemporalAudit())
+            audits = SummaryAudit() if isinstance(self.model, SummaryTask) else TemporalAudit()
+            callbacks_of(self.trainer).insert(0, audits)
 
     def after_fit(self) -> None:
         """Say where the best checkpoint is and what to do with it."""
@@ -207,9 +220,12 @@ class VideolitCLI(LightningCLI):
             score, best = keeper.best_model_score, keeper.best_model_path
             value = f" ({keeper.monitor} {float(score):.3f})" if score is not None else ""
             config = Path(best).parent.parent / "config.yaml"
+            use = f"videolit predict --ckpt_path {best} FILES"
+            if isinstance(self.model, SummaryTask):
+                use = f"videolit summarize --ckpt_path {best} FILES"
             print(
                 f"\nBest checkpoint{value}: {best}\n"
-                f"Use it:   videolit predict --ckpt_path {best} FILES\n"
+                f"Use it:   {use}\n"
                 f"Test it:  videolit test --config {config} --ckpt_path {best} --audit"
             )
 
@@ -327,7 +343,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         Exit code: 0 = done, 1 = some files could not be read for a validation or test.
     """
     rest = [argument for argument in arguments if argument != "--trust"]
-    for option, home in (("--audit", "test"), ("--sanity", "fit")):
+    for option, home in (("--audit", "test"), ("--sanity", "fit"), ("--oracle", "fit")):
         if option in rest and verb != home:
             raise InputError(f"{option} belongs to {home}, not to {verb}")
     if len(rest) == len(arguments):
