@@ -18,6 +18,10 @@ VERBS = ("fit", "validate", "test", "predict")
 
 # Name: (module below videolit.commands, what it does).
 COMMANDS = {
+    "folds": (
+        "folds",
+        "cross-validate a summary model over seeds, beside random scores and people",
+    ),
     "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
     "summarize": ("summarize_cli", "a short video of a long one, with sound; needs no training"),
     "features": ("features", "store features of a set of videos, to train summaries on"),

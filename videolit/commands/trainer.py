@@ -342,6 +342,11 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
     Returns:
         Exit code: 0 = done, 1 = some files could not be read for a validation or test.
     """
+    return start(verb, arguments, VideolitCLI).code
+
+
+def start(verb: str, arguments: Sequence[str], kind: type[VideolitCLI]) -> VideolitCLI:
+    """Build what a Trainer verb needs, run it and return both; see :func:`run_verb`."""
     rest = [argument for argument in arguments if argument != "--trust"]
     for option, home in (("--audit", "test"), ("--sanity", "fit"), ("--oracle", "fit")):
         if option in rest and verb != home:
@@ -357,7 +362,7 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         if given and given not in ("last", "best", "hpc", "null"):
             check_checkpoint_file(given)
     try:
-        return VideolitCLI([verb, *rest]).code
+        return kind([verb, *rest])
     except MisconfigurationException as problem:
         # Lightning's word for settings that contradict each other or the machine.
         raise InputError(str(problem)) from problem
