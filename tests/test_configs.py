@@ -1,14 +1,19 @@
 """Every file under configs/ is parsed, instantiated and run; a new one needs no line here."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from summary_files import eccv16_video, write_groups
 
 from videolit import cli
+from videolit.data.writer import write_video
 
 FOLDER = Path(__file__).parent.parent / "configs"
 EXPERIMENTS = sorted(FOLDER.glob("action/*.yaml"))
+SUMMARIES = sorted(FOLDER.glob("summary/*.yaml"))
 TRAINERS = sorted(FOLDER.glob("trainer/*.yaml"))
 
 
@@ -45,7 +50,63 @@ def test_experiment_runs(config, verb, tiny_set, tmp_path):
     assert run(verb, config, tiny_set, tmp_path) == 0
 
 
-@pytest.mark.parametrize("config", EXPERIMENTS, ids=lambda path: path.stem)
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """Seven videos of four seconds, and what two people said of their halves."""
+    root = tmp_path_factory.mktemp("watched")
+    said = {}
+    for number in range(7):
+        noise = np.random.default_rng(number).integers(256, size=(40, 32, 48, 3), dtype=np.uint8)
+        write_video(root / f"{number}.mp4", noise, 10)
+        said[f"{number}.mp4"] = {"users": {"a": [[0, 2, 1.0]], "b": [[1, 3, 0.5]]}}
+    (root / "scores.json").write_text(json.dumps(said))
+    return root
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Return a file of features of ten videos, of the length that is asked for."""
+    root = tmp_path_factory.mktemp("stored")
+
+    def make(length):
+        path = root / f"{length}.h5"
+        if not path.is_file():
+            videos = {f"video_{n}": eccv16_video(seed=n, features=length) for n in range(1, 11)}
+            write_groups(path, videos)
+        return path
+
+    return make
+
+
+def summary_arguments(config, watched, stored):
+    """Return the data of a summary configuration, and what keeps off the network."""
+    encoder = yaml.safe_load(config.read_text())["model"]["init_args"]["encoder"]
+    if "num_features" in encoder["init_args"]:
+        return ["--data.root", str(stored(encoder["init_args"]["num_features"]))]
+    small = ["--data.clip.size", "32", "--data.clip.resize", "32", "--data.num_workers", "0"]
+    return ["--data.root", str(watched), *small, "--model.encoder.init_args.weights", "null"]
+
+
+@pytest.mark.parametrize("config", SUMMARIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_summary_experiment_runs(config, verb, watched, stored, tmp_path):
+    settings = ["--trainer.accelerator", "cpu", "--trainer.fast_dev_run", "1"]
+    data = summary_arguments(config, watched, stored)
+    out = ["--trainer.default_root_dir", str(tmp_path)]
+    assert cli.main([verb, "--config", str(config), *data, *settings, *out]) == 0
+
+
+@pytest.mark.parametrize("config", SUMMARIES, ids=lambda path: path.stem)
+def test_summary_experiment_chooses_its_epoch_by_validation(config):
+    callbacks = yaml.safe_load(config.read_text())["trainer"]["callbacks"]
+    monitors = [c["init_args"]["monitor"] for c in callbacks if "monitor" in c["init_args"]]
+    assert monitors
+    assert set(monitors) == {"val/tau"}
+    names = [c["init_args"].get("filename") for c in callbacks]
+    assert names[:2] == ["best", "last"]
+
+
+@pytest.mark.parametrize("config", EXPERIMENTS + SUMMARIES, ids=lambda path: path.stem)
 def test_experiment_says_where_it_comes_from_and_what_to_expect(config):
     header = [line for line in config.read_text().splitlines() if line.startswith("#")]
     assert any("Expected" in line for line in header)
@@ -73,4 +134,5 @@ def test_trainer_composes_with_an_experiment(trainer, capsys):
 
 def test_there_is_something_to_test():
     assert len(EXPERIMENTS) >= 5
+    assert len(SUMMARIES) >= 10
     assert len(TRAINERS) >= 4

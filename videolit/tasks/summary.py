@@ -60,7 +60,8 @@ class SummaryTask(VideoTask):
     Args:
         encoder: Frames to features, or :class:`~videolit.encoders.IdentityEncoder`. Frames are
             encoded in clips of ``steps_per_clip`` steps that follow each other.
-        temporal: Called with the encoder's ``num_features``, returns the temporal model.
+        temporal: Called with the encoder's ``num_features``, returns the temporal model; None =
+            :class:`~videolit.temporal.LocalTransformer`.
         objective: ``"scores"``: squared error to the annotators' common score and ranking loss.
             ``"reward"``: no labels; diversity and representativeness of what is chosen, by policy
             gradients (Zhou et al. 2018, DR-DSN; the baseline is the mean of the other episodes of
@@ -89,7 +90,7 @@ class SummaryTask(VideoTask):
     def __init__(
         self,
         encoder: VideoEncoder,
-        temporal: Callable[[int], TemporalModel] = LocalTransformer,
+        temporal: Callable[[int], TemporalModel] | None = None,
         *,
         objective: Objective = "scores",
         ranking: float = 1.0,
@@ -110,7 +111,7 @@ class SummaryTask(VideoTask):
     ) -> None:
         super().__init__(
             encoder,
-            temporal,
+            temporal or LocalTransformer,
             optimizer=optimizer,
             encoder_lr=encoder_lr,
             layer_decay=layer_decay,
