@@ -71,7 +71,10 @@ def stored(tmp_path_factory):
     def make(length):
         path = root / f"{length}.h5"
         if not path.is_file():
-            videos = {f"video_{n}": eccv16_video(seed=n, features=length) for n in range(1, 11)}
+            videos = {
+                f"video_{n}": eccv16_video(num_frames=600, seed=n, features=length)
+                for n in range(1, 11)
+            }
             write_groups(path, videos)
         return path
 

@@ -48,7 +48,8 @@ look after data and machine
 {commands}
 
 videolit COMMAND --help explains a command. my_videos is a folder of folders named by class, or a
-list (.csv, .jsonl) with the columns path,label. Configurations that come with videolit:
+list (.csv, .jsonl) with the columns path,label; for summary/..., a folder of videos with
+scores.json, or a .h5 file of stored features. Configurations that come with videolit:
   {configs}
 """
 
@@ -66,20 +67,23 @@ usage: videolit {verb} --config NAME_OR_FILE [--config ...] [options]
 
 the options used most
   --data.root PATH                 folder of class folders, a list with columns path,label, what
-                                   `videolit prepare` wrote, or s3://... of its shards
+                                   `videolit prepare` wrote, or s3://... of its shards; for
+                                   summary/...: a .h5 file of features, or videos and scores.json
   --data.batch_size N              clips of a batch on each device
   --data.num_workers N             processes that load videos
   --data.clip.num_frames N         frames of a clip; also .sampling, .frame_stride, .fps, .size
   --data.test_groups '[a, b]'      leave these groups (people, sources) out for testing
+  --data.fold N                    summary/...: the fold that is tested; --data.split_file FILE
   --model.encoder CLASS            and --model.encoder.init_args.NAME VALUE
-  --model.temporal CLASS           MeanPool, AttentionPool, RNN, TCN, Transformer
+  --model.temporal CLASS           MeanPool, AttentionPool, RNN, TCN, Transformer, and more of
+                                   summaries: LocalTransformer, FrameMLP, VASNet, PGLSum, CSTA
   --trainer.max_epochs N           --trainer.accelerator gpu, --trainer.devices N,
   --trainer.precision bf16-mixed   --trainer.strategy ddp, ...: all of Lightning's Trainer
   --print_config                   print the whole configuration instead of running
 
 examples
 {examples}
-all options: videolit {verb} --help all; of a class: videolit {verb} --model.help ActionTask
+all options: videolit {verb} --help all; of a class: videolit {verb} --model.help SummaryTask
 """
 
 PREDICT_HELP = """\
@@ -117,12 +121,15 @@ examples
 
 WHAT = {
     "fit": (
-        "Train a model. The best checkpoint by validation accuracy and the last one are kept.",
+        "Train a model. The best checkpoint by validation (accuracy; summaries: tau) and the last one\n"
+        "are kept.",
         "resume from this checkpoint",
-        "  --sanity              first of all: first loss, one batch by heart, shuffled labels\n",
+        "  --sanity              first of all: first loss, one batch by heart, shuffled labels\n"
+        "  --oracle              summaries: also what the best test epoch would report\n",
         "  videolit fit --config action/folder_r2plus1d --data.root my_videos\n"
         "  videolit fit --config action/folder_cnn_lstm --data.root list.csv "
-        "--trainer.max_epochs 20\n",
+        "--trainer.max_epochs 20\n"
+        "  videolit fit --config summary/features_transformer --data.root features.h5\n",
     ),
     "validate": (
         "Evaluate a checkpoint on the validation split, one view of each video.",
@@ -133,10 +140,11 @@ WHAT = {
     ),
     "test": (
         "Evaluate a checkpoint on the test split. Writes an evaluation card: figures with their\n"
-        "interval and protocol, confusion matrix, scores of each sample, and a report to look at.",
+        "interval and protocol, confusion matrix, scores of each sample, and a report to look at.\n"
+        "Of summaries: tau, rho and F1 beside random scores and people, and a table of videos.",
         "the checkpoint to evaluate",
-        "  --audit               test again on frozen, shuffled and reversed clips: does the\n"
-        "                        model use time?\n"
+        "  --audit               test again on frozen, shuffled and reversed clips (summaries: in\n"
+        "                        another order): does the model use time?\n"
         "  --allow_missing       accept figures without the files that cannot be read\n",
         "  videolit test --config action/folder_r2plus1d --data.root my_videos "
         "--ckpt_path best.ckpt --audit\n",

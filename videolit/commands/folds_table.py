@@ -20,7 +20,7 @@ _BASELINES = ("random", "uniform", "human")
 _ROWS = (
     ("over_folds", "model, mean over folds"),
     ("over_videos", "model, mean over videos"),
-    ("oracle", "best test epoch (not honest, to compare with papers)"),
+    ("oracle", "best test epoch (not honest)"),
     ("random", "random"),
     ("uniform", "evenly spread shots"),
     ("human", "people, each with the others"),
