@@ -121,8 +121,8 @@ examples
 
 WHAT = {
     "fit": (
-        "Train a model. The best checkpoint by validation (accuracy; summaries: tau) and the last one\n"
-        "are kept.",
+        "Train a model. The best checkpoint by validation (accuracy; summaries: tau) and the last\n"
+        "one are kept.",
         "resume from this checkpoint",
         "  --sanity              first of all: first loss, one batch by heart, shuffled labels\n"
         "  --oracle              summaries: also what the best test epoch would report\n",

@@ -387,8 +387,8 @@ SILENCED_WARNINGS = (
     r".*The number of training batches .* is smaller than the logging interval",
     r".*Checkpoint directory .* exists and is not empty",
     r".*Experiment logs directory .* exists and is not empty",
-    # A test has a log folder of its own.
-    r".*The dirpath has changed from .*/test_\d+/",
+    # Verbs that follow a training have log folders of their own.
+    r".*The dirpath has changed from .*/(test|validate|predict)_\d+/",
     # Metrics are synchronised by torchmetrics.
     r".*It is recommended to use `self.log\(.*sync_dist=True\)`",
     # Lightning 2.6 with torch 2.14.
