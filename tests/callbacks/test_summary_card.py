@@ -1,7 +1,9 @@
 import csv
 import json
+import shutil
 from functools import partial
 
+import h5py
 import lightning.pytorch as pl
 import numpy as np
 import pytest
@@ -340,3 +342,21 @@ def test_summaries_of_annotators_have_a_protocol_of_their_own(tmp_path):
     assert card["division"] == "fold 0 of 5, seed 0"
     assert "human_tau" not in card["metrics"]
     assert card["metrics"]["human_f1"] > 0
+
+
+@pytest.mark.parametrize("bad", [1, 3])
+def test_videos_that_cannot_be_read_are_missing_on_the_card(stored, tmp_path, bad):
+    path = tmp_path / "set.h5"
+    shutil.copy(stored, path)
+    shutil.copy(stored.with_name("set_splits.json"), tmp_path)
+    with h5py.File(path, "a") as file:
+        for number in range(bad):
+            file[f"video_{11 + number}/features"][0, 0] = np.nan
+    callback, module = SummaryCard(), data(path)
+    with pytest.warns(UserWarning, match="cannot read video_11"):
+        trainer(tmp_path, callbacks=[SummaryAudit(), callback]).test(
+            task(), datamodule=module, verbose=False
+        )
+    assert (callback.card["num_scored"], callback.card["num_samples"]) == (3 - bad, 3)
+    assert len(module.unreadable.found) == bad
+    assert ("tau" in callback.card["metrics"]) == (bad < 3)
