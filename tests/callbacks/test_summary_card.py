@@ -1,6 +1,7 @@
 import csv
 import json
 import shutil
+import types
 from functools import partial
 
 import h5py
@@ -360,3 +361,13 @@ def test_videos_that_cannot_be_read_are_missing_on_the_card(stored, tmp_path, ba
     assert (callback.card["num_scored"], callback.card["num_samples"]) == (3 - bad, 3)
     assert len(module.unreadable.found) == bad
     assert ("tau" in callback.card["metrics"]) == (bad < 3)
+
+
+def test_advice_on_loading_is_of_what_summaries_have(stored):
+    module = data(stored, num_workers=0)
+    module.setup("fit")
+    run = types.SimpleNamespace(datamodule=module, num_devices=1)
+    told = "; ".join(DataWait()._advice(run))
+    assert "--data.max_steps" in told
+    assert "--data.clip" not in told
+    assert "prepare" not in told
