@@ -286,6 +286,24 @@ def test_augmentation_is_one_for_a_video_and_only_in_training(raw):
         assert one["video"].shape == two["video"].shape
 
 
+def test_a_squashed_frame_is_squashed_in_training_too(tmp_path):
+    # Columns of their own: a crop that keeps proportions cannot show both ends.
+    images = np.zeros((10, 32, 96, 3), np.uint8)
+    images[:, :, :24], images[:, :, -24:] = (255, 0, 0), (0, 0, 255)
+    names = ["train/a.mp4", "val/b.mp4", "test/c.mp4"]
+    for name in names:
+        write_video(tmp_path / name, images, 10)
+    said = {name: {"users": {"a": [[0, 1, 1]]}} for name in names}
+    (tmp_path / "scores.json").write_text(json.dumps(said))
+    clip = ClipSpec(sampling="whole", num_frames=99, fps=2, size=32, resize=32, stretch=True)
+    whole = ClipTransform(scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=0.0)
+    data = ready(tmp_path, clip=clip, train_transform=whole)
+    for batch in (*epoch(data), *data.test_dataloader()):
+        frame = batch["video"][0, 0].float()
+        assert frame[0, :, :4].mean() > 150 > 80 > frame[2, :, :4].mean()
+        assert frame[2, :, -4:].mean() > 150 > 80 > frame[0, :, -4:].mean()
+
+
 def test_features_are_the_same_however_many_processes_load(stored, raw):
     for root, more in ((stored, {}), (raw, {"clip": CLIP, "train_transform": ClipTransform()})):
         alone = ready(root, batch_size=2, max_steps=10, **more)

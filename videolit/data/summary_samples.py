@@ -15,7 +15,7 @@ from videolit.data.loader import Watch
 from videolit.data.reader import Decoder, VideoReader
 from videolit.data.sampler import SampleKey
 from videolit.data.summary_records import Reduce, SummaryRecord
-from videolit.data.transforms import ClipTransform, eval_crops, resize
+from videolit.data.transforms import ClipTransform, eval_crops, eval_size, resize
 from videolit.types import ClipSpec, InputError, SummaryBatch, SummaryTruth, Unread, VideoError
 
 
@@ -126,8 +126,7 @@ class SummaryDataset(Dataset[SummarySample]):
                 if self.transform is None:
                     frames.append(eval_crops([frame], self.clip)[0, 0])
                 else:
-                    scale = self.clip.resize / min(frame.shape[:2])
-                    height, width = (round(side * scale) for side in frame.shape[:2])
+                    height, width = eval_size(*frame.shape[:2], self.clip)
                     frames.append(resize([frame], height, width)[0])
         if self.transform is None:
             return np.stack(frames)
