@@ -73,10 +73,18 @@ def test_colours_are_a_histogram():
 
 
 def test_edges_have_orientation_but_no_sign():
-    stripes = (torch.arange(64) // 8 % 2).float().expand(3, 64, 64)
-    across, down, negative = features_of(stripes, stripes.transpose(1, 2), 1 - stripes)[:, 128:]
-    torch.testing.assert_close(across, negative, atol=1e-5, rtol=0)
-    assert float(across @ down) * 3 < 0.3
+    rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    edges = [(side > 31).float() for side in (columns, rows, columns + rows - 32)]
+    images = [edge.expand(3, 64, 64) for edge in edges]
+    found = features_of(*images)[:, 128:]
+    torch.testing.assert_close(found, features_of(*(1 - i for i in images))[:, 128:])
+    likeness = 3 * found @ found.T
+    assert torch.diag(likeness).tolist() == pytest.approx([1] * 3, abs=1e-5)
+    assert float(likeness[0, 1]) < 0.1
+    assert float(likeness[2, :2].max()) < 0.1
+    # An edge upright lies in the first of eight bins, one across in the middle one.
+    bins = found[:2].view(2, 8, 16).square().sum(2)
+    assert bins.argmax(1).tolist() == [0, 4]
 
 
 def test_what_looks_alike_is_alike():
