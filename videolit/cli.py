@@ -18,19 +18,21 @@ VERBS = ("fit", "validate", "test", "predict")
 
 # Name: (module below videolit.commands, what it does).
 COMMANDS = {
+    "summarize": ("summarize_cli", "a short video of a long one, with sound; needs no training"),
+    "features": ("features", "store features of a set of videos, to train summaries on"),
     "folds": (
         "folds",
         "cross-validate a summary model over seeds, beside random scores and people",
     ),
     "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
-    "summarize": ("summarize_cli", "a short video of a long one, with sound; needs no training"),
-    "features": ("features", "store features of a set of videos, to train summaries on"),
     "check": ("check", "read every video of a data set once: broken files, copies, leaks, classes"),
     "prepare": ("prepare", "store videos so that training reads any frame at once"),
     "bench": ("bench", "measure loading, model and training: what is slow, and what to do"),
     "synth": ("synth", "generate a data set of real video files with known actions"),
     "doctor": ("doctor", "check versions, decoders, devices and threads, and say what to do"),
 }
+
+SUMMARY = ("summarize", "features", "folds")
 
 HELP = """\
 videolit {version}: train, measure and use models on your own videos
@@ -43,6 +45,9 @@ train and measure
   test       evaluate: videolit test --config ... --ckpt_path best.ckpt [--audit]
   predict    use:      videolit predict --ckpt_path best.ckpt my_clip.mp4 other_folder/
              or find actions in long videos: ... long.mp4 --window 2 --hop 1
+
+summarize long videos
+{summary}
 
 look after data and machine
 {commands}
@@ -256,9 +261,13 @@ def _config_file(name: str) -> str:
 
 
 def _help() -> str:
-    commands = "\n".join(f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items())
-    configs = "\n  ".join(config_names())
-    return HELP.format(version=__version__, commands=commands, configs=configs).rstrip()
+    lines = {name: f"  {name:<10} {what}" for name, (_, what) in COMMANDS.items()}
+    return HELP.format(
+        version=__version__,
+        summary="\n".join(lines.pop(name) for name in SUMMARY),
+        commands="\n".join(lines.values()),
+        configs="\n  ".join(config_names()),
+    ).rstrip()
 
 
 def _verb_help(verb: str) -> str:
