@@ -126,7 +126,7 @@ class SummaryDataset(Dataset[SummarySample]):
                 if self.transform is None:
                     frames.append(eval_crops([frame], self.clip)[0, 0])
                 else:
-                    height, width = eval_size(*frame.shape[:2], self.clip)
+                    height, width = eval_size(frame.shape[0], frame.shape[1], self.clip)
                     frames.append(resize([frame], height, width)[0])
         if self.transform is None:
             return np.stack(frames)
