@@ -156,6 +156,9 @@ class SummaryBatch(TypedDict):
     truth: list[SummaryTruth]
 
 
+# More frames than any video has steps: sampling "whole" without a limit.
+WHOLE_FRAMES = 1_000_000
+
 Sampling = Literal["uniform", "dense", "whole"]
 Short = Literal["loop", "hold", "mask"]
 Focus = Literal["frame", "motion"]
@@ -262,7 +265,8 @@ class ClipSpec:
         frames = {
             "uniform": f"{count} {place} the video",
             "dense": f"{count}{step}",
-            "whole": f"the whole video{step}, at most {count}",
+            "whole": f"the whole video{step}"
+            + (f", at most {count}" if self.num_frames < WHOLE_FRAMES else ""),
         }[self.sampling]
         views, crops = _plural(self.num_views, "view"), _plural(self.num_crops, "crop")
         return (

@@ -251,7 +251,7 @@ def test_curves_read_a_file_and_draw_diverged_training(tmp_path):
 
 
 def test_nothing_to_draw_names_what_there_is():
-    with pytest.raises(InputError, match=r"expected train/loss.*got lr"):
+    with pytest.raises(InputError, match=r"expected loss, accuracy.*got lr"):
         training_curves({"lr": [(0, 0.1)]})
 
 

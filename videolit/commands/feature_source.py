@@ -19,7 +19,7 @@ from videolit.data.transforms import eval_crops
 from videolit.encoders import AppearanceEncoder, VideoEncoder
 from videolit.encoders.steps import encode_steps
 from videolit.tasks.checkpoint import describe, load_task, rebuild
-from videolit.types import ClipSpec, InputError
+from videolit.types import WHOLE_FRAMES, ClipSpec, InputError
 
 # Columns that are added to an encoder's features: motion and loudness.
 NUM_SIGNALS = 2
@@ -144,7 +144,7 @@ class FeatureSource:
 
 def plain_source(fps: float = 2.0, *, signals: bool = True) -> FeatureSource:
     """Return the source that needs no weights: colour, layout and edges, motion and loudness."""
-    clip = ClipSpec(sampling="whole", num_frames=100_000, fps=fps, size=64, resize=64, stretch=True)
+    clip = _whole(fps, 64, 64, stretch=True)
     return FeatureSource(AppearanceEncoder(), clip, signals=signals)
 
 
@@ -254,7 +254,7 @@ def source_from_record(text: str, *, trust: bool = False) -> FeatureSource:
 def _whole(fps: float, size: int, resize: int, *, stretch: bool = False) -> ClipSpec:
     return ClipSpec(
         sampling="whole",
-        num_frames=100_000,
+        num_frames=WHOLE_FRAMES,
         fps=fps,
         size=size,
         resize=max(resize, size),

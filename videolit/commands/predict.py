@@ -19,6 +19,7 @@ from videolit.commands import predict_long
 from videolit.commands.trainer import quieten
 from videolit.data.action import ActionDataModule
 from videolit.data.index import DECODERS, Decoder
+from videolit.tasks.action import ActionTask
 from videolit.tasks.checkpoint import load_task
 from videolit.types import ClipSpec, InputError
 
@@ -61,6 +62,11 @@ def predict(
         InputError: If the checkpoint cannot be used or there is nothing to predict.
     """
     task = load_task(checkpoint, trust=trust)
+    if not isinstance(task, ActionTask):
+        raise InputError(
+            f"{checkpoint}: a checkpoint of {type(task).__name__}, which has no classes: use it by "
+            "`videolit summarize --ckpt_path ... FILES`"
+        )
     wanted = [paths] if isinstance(paths, str | Path) else list(paths)
     data = ActionDataModule(
         clip=task.clip_spec or ClipSpec(),

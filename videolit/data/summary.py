@@ -24,7 +24,7 @@ from videolit.data.summary_splits import inner_validation, make_folds, read_summ
 from videolit.data.transforms import ClipTransform
 from videolit.data.unreadable import Unreadable
 from videolit.ops.cores import usable_cores
-from videolit.types import ClipSpec, InputError, SummaryBatch
+from videolit.types import WHOLE_FRAMES, ClipSpec, InputError, SummaryBatch
 
 Split = Literal["train", "val", "test", "predict"]
 PARTS = ("train", "val", "test")
@@ -127,10 +127,10 @@ class SummaryDataModule(pl.LightningDataModule):
         """How raw videos are read; None with stored features."""
         if self._set is None or self._set.num_features:
             return None
-        clip = self.clip or ClipSpec(sampling="whole", num_frames=100_000, fps=2.0)
+        clip = self.clip or ClipSpec(sampling="whole", num_frames=WHOLE_FRAMES, fps=2.0)
         return ClipSpec(
             sampling="whole",
-            num_frames=100_000,
+            num_frames=WHOLE_FRAMES,
             fps=clip.fps or 2.0,
             size=clip.size,
             resize=clip.resize,
