@@ -60,11 +60,28 @@ def sniff(path: str | Path) -> str:
         VideoError: If ``path`` is not such a file, or its first bytes are not those of a video
             container. Streams without a container (``.h264``) are refused: they carry no times.
     """
+    name, head = read_head(path, "a video file")
+    container = container_of(head)
+    if container is None:
+        raise VideoError(name, f"not a video: {describe(head)}")
+    return container
+
+
+def read_head(path: str | Path, what: str) -> tuple[str, bytes]:
+    """Return the name and the first bytes of a file.
+
+    Args:
+        path: An existing regular file.
+        what: What is expected, for the message.
+
+    Raises:
+        VideoError: If ``path`` is not such a file, or is empty.
+    """
     name = os.fspath(path)
     try:
         mode = Path(name).stat().st_mode
         if stat.S_ISDIR(mode):
-            raise VideoError(name, "is a folder, expected a video file")
+            raise VideoError(name, f"is a folder, expected {what}")
         if not stat.S_ISREG(mode):
             # A pipe would block, a device may never end.
             raise VideoError(name, "is not a regular file (a pipe, socket or device)")
@@ -74,10 +91,7 @@ def sniff(path: str | Path) -> str:
         raise VideoError(name, access_failure(name, error)) from None
     if not head:
         raise VideoError(name, "is empty (0 bytes)")
-    container = _container(head)
-    if container is None:
-        raise VideoError(name, f"not a video: {_describe(head)}")
-    return container
+    return name, head
 
 
 def access_failure(name: str, error: Exception) -> str:
@@ -91,7 +105,8 @@ def access_failure(name: str, error: Exception) -> str:
     return f"cannot be opened ({getattr(error, 'strerror', None) or error})"
 
 
-def _container(head: bytes) -> str | None:
+def container_of(head: bytes) -> str | None:
+    """Return which of :data:`DEMUXERS` the first bytes are of, None if of none."""
     if head[4:8] in _BOXES:
         if head[4:8] == b"ftyp" and head[8:12] in _IMAGE_BRANDS:
             return None
@@ -117,7 +132,8 @@ def _container(head: bytes) -> str | None:
     return None
 
 
-def _describe(head: bytes) -> str:
+def describe(head: bytes) -> str:
+    """Say in a few words what the first bytes of something else are."""
     for signature, what in _OTHERS:
         if head.startswith(signature):
             return what

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from videolit.data.decoders import one_line
 from videolit.data.index import AUTO_CONTAINERS
-from videolit.data.sniff import DEMUXERS
+from videolit.data.sniff_sound import SOUND_DEMUXERS
+from videolit.data.sound_grid import FirstFrame, trim_to_grid
 
 Samples = NDArray[np.float32]
 
@@ -31,6 +32,8 @@ _PREROLL = 1.0
 # A jump within the file pays from about here.
 _JUMP = 5.0
 _MAX_FAILURES = 100
+# Files whose times stay right after a jump; an MP3's are guessed from its mean bit rate.
+_SEEKABLE = (*AUTO_CONTAINERS, "wav", "flac")
 
 
 class SoundReader:
@@ -41,11 +44,16 @@ class SoundReader:
     Args:
         path: Absolute path of a sniffed file that has sound.
         container: What it was sniffed as.
-        origin: Time of the first frame of the video on the file's clock, in seconds.
+        origin: Time of the first frame of the video on the file's clock, in seconds; None = that of
+            the first sample.
+        rate: Samples per second; None = as in the file where AAC has that rate, else 48000.
 
     Attributes:
-        rate: Samples per second, as in the file where AAC has that rate, else 48000.
+        rate: Samples per second.
+        origin: Time 0 on the file's clock, in seconds.
+        stream: Number of the stream in the file.
         channels: 1 or 2; more are mixed down to 2.
+        ended: How many samples there are, counted from time 0; None until :meth:`read` got there.
         problem: Why there is silence in the place of sound that the file should have, ``""`` if
             there is none; may change with each :meth:`read`.
 
@@ -53,12 +61,14 @@ class SoundReader:
         ValueError: If none of the sound can be decoded.
     """
 
-    def __init__(self, path: str, container: str, origin: Fraction) -> None:
+    def __init__(
+        self, path: str, container: str, origin: Fraction | None, rate: int | None = None
+    ) -> None:
         self._path = path
         self._container = container
-        self._origin = origin
-        self._can_seek = container in AUTO_CONTAINERS
+        self._can_seek = container in _SEEKABLE
         self.problem = ""
+        self.ended: int | None = None
         self._block: tuple[int, Samples] | None = None
         self._frames: Iterator[AudioFrame]
         self._position = 0
@@ -67,7 +77,10 @@ class SoundReader:
         if first is None:
             self.close()
             raise ValueError(self.problem or "no sound in its sound stream")
-        self.rate = first.sample_rate if first.sample_rate in _AAC_RATES else _OTHER_RATE
+        own = first.sample_rate if first.sample_rate in _AAC_RATES else _OTHER_RATE
+        self.rate = own if rate is None else rate
+        self._first = FirstFrame.of(first)
+        self.origin = self._first.time if origin is None else origin
         self.channels = min(first.layout.nb_channels, 2)
         self._frames = itertools.chain([first], self._frames)
         self._blocks = self._place()
@@ -77,11 +90,12 @@ class SoundReader:
             self._path,
             metadata_errors="replace",
             options={
-                "format_whitelist": DEMUXERS[self._container],
+                "format_whitelist": SOUND_DEMUXERS[self._container],
                 "protocol_whitelist": "file",
             },
         )
         self._stream = _choose_stream(self._file)
+        self.stream = self._stream.index
         self._frames = self._decode()
 
     def read(self, first: int, count: int) -> Samples:
@@ -100,6 +114,7 @@ class SoundReader:
             if self._block is None:
                 self._block = next(self._blocks, None)
             if self._block is None:
+                self.ended = self._position
                 return samples
             start, data = self._block
             self._position = end = start + data.shape[1]
@@ -114,12 +129,12 @@ class SoundReader:
         """Jump forward where that is worth it."""
         if not self._can_seek or first - self._position < _JUMP * self.rate:
             return
-        time = Fraction(first, self.rate) + self._origin - Fraction(_PREROLL)
+        time = Fraction(first, self.rate) + self.origin - Fraction(_PREROLL)
         try:
             # By the file's default stream, the video: sound has no index of its own in Matroska.
             self._file.seek(int(time * av.time_base))
             self._frames = self._decode()
-            self._blocks = self._place()
+            self._blocks = self._place(jumped=True)
             self._block = next(self._blocks, None)
         except av.FFmpegError:
             self._block = None
@@ -152,27 +167,39 @@ class SoundReader:
                 continue
             yield from frames
 
-    def _place(self) -> Iterator[tuple[int, Samples]]:
+    def _place(self, jumped: bool = False) -> Iterator[tuple[int, Samples]]:
         """Yield blocks of samples with the number of their first one."""
         resampler: AudioResampler | None = None
         form: tuple[str, str, int] | None = None
         follows: int | None = None
         layout = "mono" if self.channels == 1 else "stereo"
-        for frame in self._frames:
-            found = (frame.format.name, frame.layout.name, frame.sample_rate)
+        # None: what the resampler still holds.
+        for frame in itertools.chain(self._frames, [None]):
+            converted: list[AudioFrame] = []
             try:
-                if resampler is None or found != form:
-                    resampler = AudioResampler("fltp", layout, self.rate)
+                if frame is not None and jumped:
+                    # So that the samples are those of a file that is read from its beginning.
+                    frame, time = trim_to_grid(frame, self._first, self.rate)
+                    follows = round((time - self.origin) * self.rate)
+                    jumped = False
+                found = None if frame is None else _form(frame)
+                if found != form:
+                    if resampler is not None:
+                        converted = resampler.resample(None)
+                    resampler = None
+                    if frame is not None:
+                        resampler = AudioResampler("fltp", layout, self.rate)
                     form = found
-                converted = resampler.resample(frame)
+                if resampler is not None:
+                    converted = converted + resampler.resample(frame)
             except (av.FFmpegError, ValueError) as error:
                 self._report(f"changes its form: {one_line(error)}")
-                resampler = None
-                continue
+                resampler, form = None, None
             for piece in converted:
-                samples = np.clip(piece.to_ndarray().astype(np.float32, copy=False), -1, 1)
+                samples = piece.to_ndarray().astype(np.float32, copy=False)
+                samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1, 1)
                 if piece.pts is not None and piece.time_base is not None:
-                    at = round((piece.pts * piece.time_base - self._origin) * self.rate)
+                    at = round((piece.pts * piece.time_base - self.origin) * self.rate)
                     if follows is None or abs(at - follows) > _JITTER * self.rate:
                         follows = at
                 follows = 0 if follows is None else follows
@@ -189,20 +216,23 @@ class SoundReader:
         self._file.close()
 
 
-def open_sound(path: str, container: str, origin: Fraction) -> tuple[SoundReader | None, str]:
+def open_sound(
+    path: str, container: str, origin: Fraction | None, rate: int | None = None
+) -> tuple[SoundReader | None, str]:
     """Open the sound of a file.
 
     Args:
         path: Absolute path of a sniffed file.
         container: What it was sniffed as.
-        origin: Time of the first frame of the video on the file's clock, in seconds.
+        origin: As for :class:`SoundReader`.
+        rate: As for :class:`SoundReader`.
 
     Returns:
         The reader and ``""``; None and why if the file has no sound, or none that can be decoded;
         the reason is ``""`` where it has none.
     """
     try:
-        return SoundReader(path, container, origin), ""
+        return SoundReader(path, container, origin, rate), ""
     except _NoSoundError:
         return None, ""
     except (av.FFmpegError, ValueError) as error:
@@ -211,6 +241,10 @@ def open_sound(path: str, container: str, origin: Fraction) -> tuple[SoundReader
 
 class _NoSoundError(Exception):
     pass
+
+
+def _form(frame: AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _choose_stream(file: InputContainer) -> AudioStream:

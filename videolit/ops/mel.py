@@ -58,7 +58,8 @@ def stft_power(
     if center:
         flat = nn.functional.pad(flat, (n_fft // 2, n_fft // 2), mode=pad)
     pieces = flat.unfold(-1, n_fft, hop) * _window(window, n_fft, samples)
-    return _power(pieces, n_fft).transpose(-1, -2).reshape(*samples.shape[:-1], n_fft // 2 + 1, -1)
+    power = _power(pieces, n_fft).transpose(-1, -2)
+    return power.reshape(*samples.shape[:-1], n_fft // 2 + 1, power.shape[-1])
 
 
 def log_mel(
@@ -100,7 +101,8 @@ def log_mel(
     """
     filters = _filters(num_mels, n_fft, sample_rate, f_min, f_max, scale, norm, "hz")
     power = stft_power(samples, n_fft, hop, "hann", center, pad)
-    return (filters.to(power) @ power).clamp(min=floor).log()
+    bands: Tensor = filters.to(power) @ power
+    return bands.clamp(min=floor).log()
 
 
 def kaldi_log_mel(
@@ -150,7 +152,8 @@ def kaldi_log_mel(
     pieces = pieces * _window(window, size, samples, symmetric=True)
     filters = _filters(num_mels, n_fft, sample_rate, f_min, f_max, "htk", None, "mel")
     power = _power(pieces, n_fft)
-    return (power @ filters.to(power).T).clamp(min=KALDI_FLOOR).log()
+    bands: Tensor = power @ filters.to(power).T
+    return bands.clamp(min=KALDI_FLOOR).log()
 
 
 def _power(pieces: Tensor, n_fft: int) -> Tensor:
