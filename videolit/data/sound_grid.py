@@ -63,8 +63,10 @@ def trim_to_grid(frame: AudioFrame, first: FirstFrame, rate: int) -> tuple[Audio
         rest[:, width:].copy(), format=frame.format.name, layout=frame.layout.name
     )
     start = first.time + Fraction(number + skip, own)
-    trimmed.sample_rate, trimmed.time_base = own, Fraction(1, own)
-    trimmed.pts = round(start * own)
+    assert frame.time_base is not None
+    # The container's own time base, rounded or not: a resampler refuses frames of two.
+    trimmed.sample_rate, trimmed.time_base = own, frame.time_base
+    trimmed.pts = round(start / frame.time_base)
     return trimmed, start
 
 

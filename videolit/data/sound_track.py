@@ -60,9 +60,10 @@ def read_sound(
     """Read the sound of a file into memory: 64 kB a second at 16 kHz.
 
     FFmpeg decodes and resamples it. Sound that begins late has zeros before it, and gaps in it are
-    zeros. A range has the samples that the whole would have there; only where the two sampling
-    rates share no time within 0.1 s, or the container rounds times of frames of changing length,
-    may it lie up to half a sample beside.
+    zeros. A range has the samples that the whole has there, with three exceptions: noise that the
+    decoder makes itself (ISO/IEC 14496-3, 4.6.13) is another; samples lie up to half a sample
+    beside where the two rates share no time within 0.1 s; and up to 0.5 ms in a Matroska file whose
+    frames differ in length.
 
     Args:
         path: A video (mp4, mov, mkv, webm, avi, ts and others) or sound file (wav, flac, mp3, ogg,

@@ -159,7 +159,8 @@ def kaldi_log_mel(
 def _power(pieces: Tensor, n_fft: int) -> Tensor:
     """Return squared magnitudes, ``(..., F)``."""
     spectrum = torch.fft.rfft(pieces, n=n_fft)
-    return spectrum.real.square() + spectrum.imag.square()
+    power: Tensor = spectrum.real.square() + spectrum.imag.square()
+    return power
 
 
 def _window(name: Window, size: int, like: Tensor, symmetric: bool = False) -> Tensor:
