@@ -5,22 +5,26 @@ from videolit.encoders.base import VideoEncoder
 from videolit.encoders.c3d import C3DEncoder
 from videolit.encoders.clip import TorchvisionClipEncoder
 from videolit.encoders.frame import TorchvisionFrameEncoder
+from videolit.encoders.hf_sound import HFSoundEncoder
 from videolit.encoders.hf_video import HFVideoEncoder
 from videolit.encoders.identity import IdentityEncoder
 from videolit.encoders.resnet3d import ResNet3DEncoder, SlowFastEncoder
 from videolit.encoders.small import SmallClipEncoder, SmallFrameEncoder
+from videolit.encoders.sound import SoundEncoder
 from videolit.encoders.timm_frame import TimmFrameEncoder
 from videolit.encoders.x3d import X3DEncoder
 
 __all__ = [
     "AppearanceEncoder",
     "C3DEncoder",
+    "HFSoundEncoder",
     "HFVideoEncoder",
     "IdentityEncoder",
     "ResNet3DEncoder",
     "SlowFastEncoder",
     "SmallClipEncoder",
     "SmallFrameEncoder",
+    "SoundEncoder",
     "TimmFrameEncoder",
     "TorchvisionClipEncoder",
     "TorchvisionFrameEncoder",
