@@ -44,7 +44,7 @@ def test_the_concordance_loss_is_one_minus_the_coefficient_of_the_known():
         said, true = (v.detach()[..., column][rows].numpy() for v in (preds, target))
         expected.append(1 - concordance(said, true))
     loss = concordance_loss(preds, target, mask).detach()
-    assert float(loss) == pytest.approx(np.mean(expected))
+    assert loss.item() == pytest.approx(np.mean(expected))
     assert float(concordance_loss(target, target)) == pytest.approx(0, abs=1e-7)
     centred = target - target.mean((0, 1))
     assert float(concordance_loss(-centred, centred)) == pytest.approx(2, abs=1e-7)
@@ -57,7 +57,7 @@ def test_the_concordance_loss_of_a_constant_is_one_with_a_finite_gradient():
     flat = torch.full((9, 1), 0.1, requires_grad=True)
     loss = concordance_loss(flat, torch.full((9, 1), 0.1))
     loss.backward()
-    assert float(loss) == pytest.approx(1)
+    assert loss.item() == pytest.approx(1)
     assert torch.isfinite(flat.grad).all()
     # From a constant, the gradient leads towards the truth.
     flat.grad = None
@@ -111,7 +111,7 @@ def test_a_batch_without_a_target_has_a_loss_and_a_gradient_of_zero(name):
     preds, target, mask = drawn()
     loss = LOSSES[name](preds, torch.full_like(target, torch.nan), torch.zeros_like(mask))
     loss.backward()
-    assert float(loss) == 0
+    assert loss.item() == 0
     assert (preds.grad == 0).all()
 
 
@@ -120,7 +120,7 @@ def test_half_precision_is_summed_in_single(name):
     preds, target, mask = drawn((2000, 2), torch.float32)
     loss = LOSSES[name](preds.bfloat16(), target.bfloat16(), mask)
     assert loss.dtype == torch.float32
-    assert float(loss) == pytest.approx(float(LOSSES[name](preds, target, mask)), abs=3e-3)
+    assert loss.item() == pytest.approx(LOSSES[name](preds, target, mask).item(), abs=3e-3)
 
 
 def test_cross_entropy_of_the_labelled():
@@ -140,7 +140,7 @@ def test_cross_entropy_of_the_labelled():
     logits.grad = None
     none = masked_cross_entropy(logits, label, torch.zeros(6, dtype=torch.bool))
     none.backward()
-    assert float(none) == 0
+    assert none.item() == 0
     assert (logits.grad == 0).all()
 
 
@@ -165,14 +165,14 @@ def test_tasks_are_summed_by_weight_and_the_unknown_add_nothing():
         name: torch.tensor(value, requires_grad=True) for name, value in [("a", 2.0), ("b", 3.0)]
     }
     total = multitask_loss(losses, {"a": 1.0, "b": 0.5})
-    assert float(total) == pytest.approx(3.5)
+    assert total.item() == pytest.approx(3.5)
     spread = {"b": torch.tensor(0.4, requires_grad=True)}
     learned = multitask_loss(losses, {"a": 1.0, "b": 0.5}, log_variances=spread)
-    assert float(learned) == pytest.approx(2 + 0.5 * (3 * math.exp(-0.4) + 0.2))
+    assert learned.item() == pytest.approx(2 + 0.5 * (3 * math.exp(-0.4) + 0.2))
     known = {"a": torch.tensor([True, False]), "b": torch.zeros(4, 2, dtype=torch.bool)}
     without = multitask_loss(losses, {"a": 1.0, "b": 0.5}, known, spread)
     without.backward()
-    assert float(without) == pytest.approx(2)
+    assert without.item() == pytest.approx(2)
     assert (float(losses["a"].grad), float(losses["b"].grad), float(spread["b"].grad)) == (1, 0, 0)
 
 
