@@ -159,11 +159,15 @@ class SentimentSet:
         if len(set(self.class_names)) < len(self.class_names):
             raise InputError(f"{self.root}: a class stands twice in {', '.join(self.class_names)}")
         known = set(self.class_names)
-        seen: set[str] = set()
+        seen: dict[str, Utterance] = {}
         for utterance in self.utterances:
             if utterance.id in seen:
-                raise InputError(f"{self.root}: two utterances have the name {utterance.id!r}")
-            seen.add(utterance.id)
+                places = [each.path for each in (seen[utterance.id], utterance) if each.path]
+                raise InputError(
+                    f"{self.root}: two utterances have the name {utterance.id!r}"
+                    + f": {' and '.join(places)}" * bool(places)
+                )
+            seen[utterance.id] = utterance
             if utterance.label is not None and utterance.label not in known:
                 self._refuse(utterance, "label", ", ".join(self.class_names), utterance.label)
             self._check(utterance, "score", utterance.score, self.score_range)

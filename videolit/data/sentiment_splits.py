@@ -281,9 +281,9 @@ def _by(key: Callable[[str], object], paths: Iterable[str]) -> Iterable[list[str
 
 def _size(path: str) -> object:
     try:
-        return Path(path).stat().st_size
+        # Empty and missing files are told with their reason when they are read.
+        return Path(path).stat().st_size or path
     except OSError:
-        # Told with its reason when it is read.
         return path
 
 

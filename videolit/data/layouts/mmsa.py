@@ -117,6 +117,13 @@ def _scale(path: Path, digest: str, content: Mapping[object, object]) -> Scale:
     return guess_scale(path, isinstance(train, dict) and "regression_labels_T" in train)
 
 
+def _ends(array: NDArray[np.float32], steps: NDArray[np.int64]) -> bool:
+    """Tell whether each row ``(T, D)`` of an array is 0 from its number of steps on."""
+    return len(array) == len(steps) and not any(
+        row[count:].any() for row, count in zip(array, steps.tolist(), strict=True)
+    )
+
+
 class _Part:
     """One of train, valid and test."""
 
@@ -188,6 +195,10 @@ class _Part:
         for key, name in (("audio_lengths", "sound"), ("vision_lengths", "video")):
             if key in self.content:
                 found[name] = self._numbers(key).astype(np.int64)
+        for name, array in arrays.items():
+            # Aligned files have a step for each token; taken only where the rest is padding.
+            if name not in found and "text" in found and _ends(array, found["text"]):
+                found[name] = found["text"]
         for name, steps in found.items():
             most = arrays[name].shape[1]
             if len(steps) != len(self.ids) or steps.min() < 0 or steps.max() > most:

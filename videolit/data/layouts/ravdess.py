@@ -73,7 +73,7 @@ def ravdess(root: Path, media: Media | None = None, channel: Channel = "speech")
     if chosen is None or chosen not in there:
         raise InputError(
             f"{str(root)!r}: no file of media {media or 'any'} and channel {channel}; there are "
-            f" {', '.join(there) or 'none of this channel'}"
+            f"{', '.join(there) or 'none of this channel'}"
         )
     data = SentimentSet(
         name="ravdess",
