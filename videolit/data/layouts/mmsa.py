@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from videolit.data.layouts.mosi_raw import ANNOTATIONS, NOTES, RANGES, Scale, guess_scale
 from videolit.data.restricted_pickle import read_pickle
-from videolit.data.sentiment_records import Interval, SentimentSet, StoredSequences, Utterance
+from videolit.data.sentiment_records import Interval, SentimentSet, Utterance
+from videolit.data.stored_sequences import StoredSequences
 from videolit.types import InputError
 
 # Of the README: what the published files' bytes hash to.
