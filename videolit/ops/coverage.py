@@ -19,6 +19,9 @@ Floats = NDArray[np.float32]
 # linear in its length, and a picture of a day in 512 parts is fine enough to rank moments by.
 MOST_PARTS = 512
 MOST_CHOSEN = 64
+# Likeness at so many times its range is below 0.001, and counts as none.
+_FADED = 8
+_BLOCK, _BATCH = 1024, 256
 
 
 def likeness(
@@ -37,9 +40,12 @@ def likeness(
         moments: Seconds, ``(M,)``.
         context: Seconds over which half of the likeness fades to ``1/e`` of it.
     """
-    cosine = np.clip(unit(features) @ unit(others).T, 0, 1)
-    apart = np.abs(times[:, None] - moments[None]).astype(np.float32)
-    alike: Floats = cosine**2 * (0.5 + 0.5 * np.exp(-apart / np.float32(context)))
+    looks, other_looks = unit(features), unit(others)
+    alike = np.empty((len(features), len(others)), np.float32)
+    for rows in _blocks(len(features)):
+        cosine = np.clip(looks[rows] @ other_looks.T, 0, 1)
+        apart = np.abs(times[rows, None] - moments[None]).astype(np.float32)
+        alike[rows] = cosine**2 * (0.5 + 0.5 * np.exp(-apart / np.float32(context)))
     return alike
 
 
@@ -74,20 +80,43 @@ def coverage_scores(
     covered = np.zeros(len(means), np.float32)
     scores = np.zeros(len(features), np.float32)
     looks = unit(features)
-    first = 0.0
+    gains = np.concatenate([alike[rows] @ weights for rows in _blocks(len(features))])
+    first = float(gains.max())
     for _ in range(min(MOST_CHOSEN, len(features))):
-        gains = np.maximum(alike - covered, 0) @ weights
-        best = int(gains.argmax())
+        best = _largest_gain(gains, alike, covered, weights)
         gain = float(gains[best])
-        first = first or gain
         # Less than a hundredth of the first: the rest is repetition.
         if gain <= 0.01 * first:
             break
-        around = np.exp(-np.abs(times - times[best]) / near).astype(np.float32)
-        alike_to = np.clip(looks @ looks[best], 0, 1) ** 2 * around
-        scores = np.maximum(scores, np.float32(gain / first) * alike_to)
+        low, high = np.searchsorted(times, times[best] + np.array([-_FADED, _FADED]) * near)
+        around = np.exp(-np.abs(times[low:high] - times[best]) / near).astype(np.float32)
+        alike_to = np.clip(looks[low:high] @ looks[best], 0, 1) ** 2 * around
+        share = np.float32(gain / first)
+        scores[low:high] = np.maximum(scores[low:high], share * alike_to)
         covered = np.maximum(covered, alike[best])
     return scores
+
+
+def _largest_gain(gains: Floats, alike: Floats, covered: Floats, weights: Floats) -> int:
+    """Return the first moment of the largest gain, and bring gains up to date as far as needed.
+
+    What is covered only grows, so a gain computed before is a bound of what it is now (Minoux
+    1978): only moments whose bound is above the best found are computed anew.
+    """
+    fresh = np.zeros(len(gains), bool)
+    while True:
+        stale = np.where(fresh, -1.0, gains)
+        top = np.argpartition(stale, -_BATCH)[-_BATCH:] if len(gains) > _BATCH else slice(None)
+        gains[top] = np.maximum(alike[top] - covered, 0) @ weights
+        fresh[top] = True
+        best = float(gains[fresh].max())
+        if fresh.all() or float(gains[~fresh].max()) < best:
+            return int(np.flatnonzero(fresh & (gains == best))[0])
+
+
+def _blocks(rows: int) -> list[slice]:
+    """Return rows in blocks that a processor's cache holds."""
+    return [slice(start, start + _BLOCK) for start in range(0, rows, _BLOCK)]
 
 
 def novelty_scores(features: Floats, times: NDArray[np.float64], *, gap: float = 4.0) -> Floats:
@@ -110,9 +139,12 @@ def novelty_scores(features: Floats, times: NDArray[np.float64], *, gap: float =
     features = _checked(features, times)
     means, _, sizes = _parts(features, times)
     ends = np.asarray(times)[np.cumsum(sizes) - 1]
-    cosine = np.clip(unit(features) @ unit(means).T, 0, 1)
-    before = ends[None] <= np.asarray(times)[:, None] - gap
-    novelty: Floats = (1 - np.where(before, cosine, 0).max(1)).astype(np.float32)
+    looks, shown = unit(features), unit(means)
+    novelty = np.empty(len(features), np.float32)
+    for rows in _blocks(len(features)):
+        cosine = np.clip(looks[rows] @ shown.T, 0, 1)
+        before = ends[None] <= np.asarray(times)[rows, None] - gap
+        novelty[rows] = 1 - np.where(before, cosine, 0).max(1)
     return novelty
 
 
