@@ -1,0 +1,17 @@
+"""Several feature sequences to one vector, whichever of them a sample has."""
+
+from videolit.fusion.base import Fused, Fusion, Stream
+from videolit.fusion.bottleneck import BottleneckFusion
+from videolit.fusion.early import EarlyFusion
+from videolit.fusion.late import LateFusion
+from videolit.fusion.tensor import TensorFusion
+
+__all__ = [
+    "BottleneckFusion",
+    "EarlyFusion",
+    "Fused",
+    "Fusion",
+    "LateFusion",
+    "Stream",
+    "TensorFusion",
+]

@@ -1,0 +1,125 @@
+"""Fusion by attention through a few shared tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from videolit.fusion.base import Fusion, Stream, share
+from videolit.types import InputError
+
+# Shortest and longest wave of positions: a spectrum's step and a long scene.
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.1, 200.0
+
+
+class BottleneckFusion(Fusion):
+    """Transformers of their own for each modality, which meet in bottleneck tokens.
+
+    After Nagrani et al. 2021 (arXiv:2107.00135), section 3.2. In each layer a modality's steps
+    attend to each other and to ``num_bottlenecks`` tokens; the tokens that come out are averaged
+    over the modalities and go to the next layer (equations 8 and 9). The cost is that of one
+    modality after the other, not of all pairs of their steps. Steps are placed by sines and
+    cosines of their seconds, so nothing need be aligned.
+
+    Differing from the paper, each modality's last class token is weighed by a learnt score, and the
+    bottlenecks' mean is added to their sum.
+
+    Args:
+        in_features: Feature size of each modality by its name.
+        num_features: Size of all layers, even, a multiple of ``num_heads``.
+        num_layers: Layers in which the modalities meet.
+        num_heads: Attentions side by side.
+        num_bottlenecks: Shared tokens.
+        modality_dropout: Probability that a modality is dropped in training.
+        dropout: Probability of dropping a feature.
+
+    Raises:
+        InputError: If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        in_features: Mapping[str, int],
+        num_features: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        num_bottlenecks: int = 4,
+        modality_dropout: float = 0.2,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(in_features, num_features, modality_dropout, dropout)
+        if min(num_layers, num_heads, num_bottlenecks) < 1:
+            raise InputError(
+                "num_layers, num_heads and num_bottlenecks must be at least 1, got "
+                f"{num_layers}, {num_heads} and {num_bottlenecks}"
+            )
+        if num_features % num_heads or num_features % 2:
+            raise InputError(
+                f"num_features must be even and a multiple of num_heads ({num_heads}), got "
+                f"{num_features}"
+            )
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.num_bottlenecks = num_bottlenecks
+        self.bottlenecks = nn.Parameter(0.02 * torch.randn(num_bottlenecks, num_features))
+        self.classes = nn.Parameter(0.02 * torch.randn(len(self.names), num_features))
+        # Layer by layer, one for each modality.
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                num_features,
+                num_heads,
+                2 * num_features,
+                dropout,
+                "gelu",
+                batch_first=True,
+                norm_first=True,
+            )
+            for _ in range(num_layers * len(self.names))
+        )
+        self.trust = nn.Linear(num_features, 1)
+        nn.init.zeros_(self.trust.weight)
+        self.norm = nn.LayerNorm(num_features)
+
+    def fuse(self, steps: list[Stream], parts: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Let the modalities meet; see :meth:`Fusion.fuse`."""
+        batch, count = len(kept), self.num_bottlenecks
+        shared = self.bottlenecks.to(parts.dtype).expand(batch, -1, -1)
+        own: list[Tensor] = []
+        seen: list[Tensor] = []
+        passed: list[Tensor] = []
+        for place, (features, mask, seconds) in enumerate(steps):
+            placed = features + second_waves(seconds, self.num_features).to(features.dtype)
+            # A modality's own vector goes in too: pooling is quicker to learn than attention.
+            head = (self.classes[place] + parts[:, place])[:, None].to(features.dtype)
+            own.append(torch.cat([head, placed], 1))
+            seen.append(nn.functional.pad(mask, (count + 1, 0), value=True))
+        for number, layer in enumerate(self.layers):
+            place = number % len(self.names)
+            found = layer(torch.cat([shared, own[place]], 1), src_key_padding_mask=~seen[place])
+            passed.append(found[:, :count])
+            own[place] = found[:, count:]
+            if len(passed) == len(self.names):
+                shared, passed = torch.stack(passed, 1).mean(1), []
+        heads = torch.stack([tokens[:, 0] for tokens in own], 1)
+        weights = share(self.trust(heads)[:, :, 0], kept)
+        return self.norm((heads * weights[:, :, None]).sum(1) + shared.mean(1)), weights
+
+
+def second_waves(seconds: Tensor, size: int) -> Tensor:
+    """Return places in time as sines and cosines, of wave lengths from 0.1 to 200 s.
+
+    Args:
+        seconds: float ``(B, T)``.
+        size: Numbers of a place, even.
+
+    Returns:
+        float ``(B, T, size)`` in [-1, 1].
+    """
+    ratio = _LONGEST_SECONDS / _SHORTEST_SECONDS
+    exponents = torch.linspace(0, 1, size // 2, device=seconds.device, dtype=torch.float32)
+    rates = 2 * math.pi / (_SHORTEST_SECONDS * ratio**exponents)
+    angles = seconds.float()[:, :, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], 2)
