@@ -187,12 +187,13 @@ def _speakers(start: float, end: float, rows: Sequence[str]) -> list[Line]:
     text = "\n".join(rows)
     parts = _VOICE.split(text)
     if len(parts) == 1:
+        text = _TAG.sub("", text)
         name = _NAME.match(text)
         if name is None:
             return [Line(start, end, text)]
         return [Line(start, end, text[name.end() :], name[1].strip().title())]
     said = list(zip(["", *parts[1::2]], parts[::2], strict=True))
-    said = [(speaker, words) for speaker, words in said if words.strip()]
+    said = [(speaker, words.strip()) for speaker, words in said if words.strip()]
     # Voices of one cue share its time by their letters.
     total = sum(len(words) for _, words in said)
     lines, done = [], 0
