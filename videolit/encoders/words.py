@@ -47,6 +47,7 @@ class TextEncoder(nn.Module):
         num_context: int = 5,
         dropout: float = 0.4,
         token_dropout: float = 0.15,
+        num_pairs: int = 0,
     ) -> None:
         super().__init__()
         if num_tokens <= len(SPECIAL):
@@ -76,6 +77,10 @@ class TextEncoder(nn.Module):
         self.num_context = num_context
         self.dropout = dropout
         self.token_dropout = token_dropout
+        self.num_pairs = num_pairs
+        if num_pairs:
+            self.pairs = nn.Embedding(num_pairs, hidden_size)
+            nn.init.normal_(self.pairs.weight, std=0.02)
         self.embed = nn.Embedding(num_tokens, hidden_size)
         nn.init.normal_(self.embed.weight, std=0.1)
         self.drop = nn.Dropout(dropout)
@@ -104,6 +109,10 @@ class TextEncoder(nn.Module):
             hidden = torch.rand(tokens.shape, device=tokens.device) < self.token_dropout
             tokens = torch.where(hidden & ~ends, MASK, tokens)
         embedded = self.embed(tokens) * (mask & ~ends)[:, :, None]
+        if self.num_pairs:
+            first = torch.nn.functional.pad(tokens[:, :-1], (1, 0))
+            pairs = (first * 1_000_003 + tokens * 31) % self.num_pairs
+            embedded = embedded + self.pairs(pairs) * (mask & ~ends)[:, :, None]
         ages = torch.arange(1, max(self.num_context, 1) + 1, device=tokens.device)
         said = ((age[:, None] == ages[:, None]) & mask[:, None] & ~ends[:, None]).to(embedded.dtype)
         bags = said @ embedded / said.sum(2, keepdim=True).clamp(min=1).sqrt()
