@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from videolit.ops.tokens import MASK, SEPARATOR, SPECIAL
+from videolit.ops.tokens import MASK, PAD, SEPARATOR, SPECIAL
 from videolit.types import InputError
+
+# Numbers that an utterance of the context is brought to.
+_GIST = 8
 
 
 class TextEncoder(nn.Module):
@@ -47,7 +50,6 @@ class TextEncoder(nn.Module):
         num_context: int = 5,
         dropout: float = 0.4,
         token_dropout: float = 0.15,
-        num_pairs: int = 0,
     ) -> None:
         super().__init__()
         if num_tokens <= len(SPECIAL):
@@ -77,16 +79,17 @@ class TextEncoder(nn.Module):
         self.num_context = num_context
         self.dropout = dropout
         self.token_dropout = token_dropout
-        self.num_pairs = num_pairs
-        if num_pairs:
-            self.pairs = nn.Embedding(num_pairs, hidden_size)
-            nn.init.normal_(self.pairs.weight, std=0.02)
         self.embed = nn.Embedding(num_tokens, hidden_size)
         nn.init.normal_(self.embed.weight, std=0.1)
         self.drop = nn.Dropout(dropout)
-        self.near = nn.Conv1d(hidden_size, hidden_size, kernel, padding=kernel // 2)
-        self.before = nn.Linear(max(num_context, 1) * hidden_size, hidden_size)
-        self.context_norm = nn.LayerNorm(hidden_size)
+        if kernel > 1:
+            self.near = nn.Conv1d(hidden_size, hidden_size, kernel, padding=kernel // 2)
+        if num_context:
+            self.gist = nn.Linear(hidden_size, _GIST)
+            self.recall = nn.Linear(num_context * _GIST, hidden_size)
+            # Context says little: it begins as nothing, and is not learnt by heart.
+            nn.init.zeros_(self.recall.weight)
+            nn.init.zeros_(self.recall.bias)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
                 hidden_size,
@@ -99,34 +102,66 @@ class TextEncoder(nn.Module):
             )
             for _ in range(num_layers)
         )
-        self.norm = nn.LayerNorm(hidden_size)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode."""
+        """Encode utterances.
+
+        Args:
+            tokens: int64 ``(B, L)`` in [0, ``num_tokens``).
+            mask: bool ``(B, L)``, True = a token; the real ones first.
+
+        Returns:
+            Features, float ``(B, L, D)``, zero outside the utterance itself, and their mask, bool
+            ``(B, L)``: True before the first separator. A sample without tokens has none.
+
+        Raises:
+            InputError: If dtypes or shapes do not fit.
+        """
+        self._check(tokens, mask)
         ends = tokens == SEPARATOR
         age = ends.cumsum(1)
         if self.training and self.token_dropout:
             hidden = torch.rand(tokens.shape, device=tokens.device) < self.token_dropout
             tokens = torch.where(hidden & ~ends, MASK, tokens)
-        embedded = self.embed(tokens) * (mask & ~ends)[:, :, None]
-        if self.num_pairs:
-            first = torch.nn.functional.pad(tokens[:, :-1], (1, 0))
-            pairs = (first * 1_000_003 + tokens * 31) % self.num_pairs
-            embedded = embedded + self.pairs(pairs) * (mask & ~ends)[:, :, None]
-        ages = torch.arange(1, max(self.num_context, 1) + 1, device=tokens.device)
-        said = ((age[:, None] == ages[:, None]) & mask[:, None] & ~ends[:, None]).to(embedded.dtype)
-        bags = said @ embedded / said.sum(2, keepdim=True).clamp(min=1).sqrt()
-        before = self.before(self.drop(bags.flatten(1)))
+        embedded = self.embed(torch.where(mask, tokens, PAD))
         own = mask & (age == 0)
-        length = int(own.sum(1).max())
-        own = own[:, :length]
-        sequence = self.drop(embedded[:, :length]) * own[:, :, None]
+        sequence = self.drop(embedded) * own[:, :, None]
         if self.kernel > 1:
             near = self.near(sequence.transpose(1, 2)).transpose(1, 2)
             sequence = sequence + self.drop(nn.functional.gelu(near))
         if self.num_context:
-            sequence = sequence + self.drop(before)[:, None]
+            sequence = sequence + self._context(embedded, age.where(mask & ~ends, 0))[:, None]
+        # Padding sees the first step, whatever it is: a row without any would be NaN.
+        seen = own.clone()
+        seen[:, 0] = True
         for layer in self.layers:
-            sequence = layer(sequence, src_key_padding_mask=~own)
-        sequence = self.norm(sequence) if self.num_layers else sequence
+            sequence = layer(sequence, src_key_padding_mask=~seen)
         return sequence * own[:, :, None], own
+
+    def _context(self, embedded: Tensor, age: Tensor) -> Tensor:
+        """Return what the utterances before say, float ``(B, D)``.
+
+        Args:
+            embedded: float ``(B, L, D)``.
+            age: int64 ``(B, L)``, how many utterances ago a token was said; 0 = not context.
+        """
+        ages = torch.arange(1, self.num_context + 1, device=age.device)
+        said = (age[:, None] == ages[:, None]).to(embedded.dtype)
+        # Words keep the meaning that they have for the utterance itself.
+        bags = said @ embedded.detach() / said.sum(2, keepdim=True).clamp(min=1).sqrt()
+        gists = torch.tanh(self.gist(self.drop(bags)))
+        found: Tensor = self.drop(self.recall(gists.flatten(1)))
+        return found
+
+    def _check(self, tokens: Tensor, mask: Tensor) -> None:
+        """Refuse what the contract does not allow."""
+        if tokens.ndim != 2 or tokens.dtype != torch.int64 or tokens.shape[1] == 0:
+            raise InputError(
+                f"TextEncoder expected int64 tokens (B, L), L at least 1, got {tokens.dtype} "
+                f"{tuple(tokens.shape)}"
+            )
+        if mask.dtype != torch.bool or mask.shape != tokens.shape:
+            raise InputError(
+                f"TextEncoder expected a bool mask (B, L) = {tuple(tokens.shape)}, got "
+                f"{mask.dtype} {tuple(mask.shape)}"
+            )
