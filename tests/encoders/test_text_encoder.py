@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from contracts import twin
 from videolit.encoders.words import TextEncoder
 from videolit.ops.tokens import MASK, PAD, SEPARATOR, SPEAKER
 from videolit.types import InputError
@@ -76,6 +77,24 @@ def test_context_is_seen_as_far_back_as_it_is_told_apart(encoder):
     none = small(num_layers=encoder.num_layers, num_context=0)
     changed[0, 6] = 25
     torch.testing.assert_close(none(changed, mask)[0], none(tokens, mask)[0])
+
+
+def test_without_context_an_utterance_is_what_it_is_alone(encoder):
+    encoder = small(num_layers=encoder.num_layers, num_context=0)
+    tokens, mask = two()
+    alone, _ = encoder(tokens[:1, :4], mask[:1, :4])
+    torch.testing.assert_close(encoder(tokens, mask)[0][0, :4], alone[0], atol=1e-6, rtol=0)
+
+
+def test_numbers_at_padding_need_be_no_tokens(encoder):
+    tokens, mask = two()
+    other = tokens.masked_fill(~mask, -100)
+    torch.testing.assert_close(encoder(other, mask)[0], encoder(tokens, mask)[0])
+
+
+def test_a_recorded_encoder_is_built_again(encoder):
+    tokens, mask = two()
+    torch.testing.assert_close(twin(encoder)(tokens, mask)[0], encoder(tokens, mask)[0])
 
 
 def test_a_sample_without_words_has_no_step_and_no_nan(encoder):

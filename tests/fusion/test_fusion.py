@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from contracts import twin
 from videolit.fusion import BottleneckFusion, EarlyFusion, LateFusion, Stream, TensorFusion
 from videolit.fusion.bottleneck import second_waves
 from videolit.fusion.early import resample
@@ -168,6 +169,29 @@ def test_gradients_reach_every_parameter(fusion):
     for name, value in fusion.named_parameters():
         assert value.grad is not None, name
         assert value.grad.isfinite().all(), name
+
+
+def test_padding_gives_no_gradient(fusion):
+    for streams in (batch(), padded(batch())):
+        fusion.zero_grad()
+        fusion(streams).vector.square().sum().backward()
+        found = [value.grad.clone() for value in fusion.parameters() if value.grad is not None]
+        if streams["text"].mask.shape[1] == STEPS["text"]:
+            expected = found
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_a_recorded_fusion_is_built_again(fusion):
+    torch.testing.assert_close(twin(fusion)(batch()).vector, fusion(batch()).vector)
+
+
+def test_the_common_steps_of_early_fusion_are_those_of_what_is_there():
+    torch.manual_seed(0)
+    fusion = KINDS["early"](SIZES).eval()
+    streams = {name: stream for name, stream in batch().items() if name != "text"}
+    later = {name: each._replace(seconds=each.seconds + 100) for name, each in streams.items()}
+    torch.testing.assert_close(fusion(later).vector, fusion(streams).vector, atol=1e-3, rtol=0)
 
 
 def test_late_fusion_is_the_weighted_mean_of_predictions():

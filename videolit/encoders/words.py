@@ -122,7 +122,7 @@ class TextEncoder(nn.Module):
         age = ends.cumsum(1)
         if self.training and self.token_dropout:
             hidden = torch.rand(tokens.shape, device=tokens.device) < self.token_dropout
-            tokens = torch.where(hidden & ~ends, MASK, tokens)
+            tokens = torch.where(hidden, MASK, tokens)
         embedded = self.embed(torch.where(mask, tokens, PAD))
         own = mask & (age == 0)
         sequence = self.drop(embedded) * own[:, :, None]
