@@ -14,7 +14,7 @@ from videolit.types import InputError
 
 def small(**settings):
     torch.manual_seed(0)
-    encoder = TextEncoder(30, **{"hidden_size": 8, "num_heads": 2, **settings})
+    encoder = TextEncoder(30, **{"hidden_size": 8, "num_heads": 2, "num_context": 2, **settings})
     # Context begins as nothing.
     for value in encoder.parameters():
         if not value.any():
