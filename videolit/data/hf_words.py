@@ -30,7 +30,7 @@ class HFTokenizer:
         unknown: The token for what has none.
 
     Attributes:
-        separator_id: Its number; see :class:`~videolit.encoders.HFTextEncoder`.
+        separator_id: Its number; see :class:`~videolit.encoders.hf_words.HFTextEncoder`.
         unknown_id: Its number; see :func:`~videolit.ops.modality.drop_tokens`.
 
     Raises:

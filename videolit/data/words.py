@@ -152,7 +152,7 @@ class WordTokenizer:
 
         It reads: speaker, words, separator, speaker of the utterance before, its words, and so on.
         Thus what is cut off at ``max_length`` is the oldest, and a
-        :class:`~videolit.encoders.TextEncoder` knows by the separators what is only context.
+        :class:`~videolit.encoders.words.TextEncoder` knows by the separators what is only context.
 
         Args:
             utterance: What the sample is about.
