@@ -37,6 +37,32 @@ def test_action(tmp_path):
     assert len(pictures) >= 5
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_summary(tmp_path):
+    """The learned gate of summaries: unseen videos are ranked as people do, beyond single frames."""
+    notebook = nbformat.read(FOLDER / "summary.ipynb", as_version=4)
+    NotebookClient(
+        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
+    tau = dict(re.findall(r"^(ours|each step alone): tau (-?0\.\d+)", printed, re.M))
+    assert float(tau["ours"]) >= 0.30
+    assert float(tau["ours"]) >= float(tau["each step alone"]) + 0.10
+    # No model at all, measured by the same code.
+    assert abs(float(re.search(r'"random_tau": (-?\d\.[\de-]+)', printed)[1])) < 0.02
+    assert "'audio': 'kept'" in printed
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if {"image/png", "image/jpeg"} & set(output.get("data", {}))
+    ]
+    assert len(pictures) >= 3
+
+
 def test_notebooks_are_committed_with_their_outputs():
     for path in FOLDER.glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)

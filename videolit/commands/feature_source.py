@@ -193,8 +193,13 @@ def source_of(
             raise InputError("arguments and size of an encoder need its name: --encoder CLASS")
         return plain_source(fps, signals=signals)
     kinds = importlib.import_module("videolit.encoders")
-    if encoder not in kinds.__all__ or encoder in ("VideoEncoder", "IdentityEncoder"):
-        known = [k for k in kinds.__all__ if k not in ("VideoEncoder", "IdentityEncoder")]
+    known = [
+        name
+        for name in kinds.__all__
+        if issubclass(getattr(kinds, name), VideoEncoder)
+        and name not in ("VideoEncoder", "IdentityEncoder")
+    ]
+    if encoder not in known:
         raise InputError(f"there is no encoder {encoder!r}; there are {', '.join(known)}")
     try:
         built: VideoEncoder = getattr(kinds, encoder)(**dict(arguments or {}))

@@ -89,7 +89,13 @@ def _power(wrong: Tensor, gamma: float) -> Tensor:
 
 
 def ranking_loss(
-    logits: Tensor, user_scores: Tensor, mask: Tensor, user_mask: Tensor, most_steps: int = 384
+    logits: Tensor,
+    user_scores: Tensor,
+    mask: Tensor,
+    user_mask: Tensor,
+    most_steps: int = 384,
+    *,
+    draw: bool = True,
 ) -> Tensor:
     """Return how badly differences of logits tell which of two steps annotators score higher.
 
@@ -102,7 +108,8 @@ def ranking_loss(
         user_scores: float ``(B, U, T)``.
         mask: bool ``(B, T)``, real steps, which come first.
         user_mask: bool ``(B, U)``, annotators that there are.
-        most_steps: Pairs are made of at most so many steps of a video, drawn anew each time.
+        most_steps: Pairs are made of at most so many steps of a video.
+        draw: Draw these anew each time; False = evenly spread ones.
 
     Returns:
         Mean over pairs, then over videos of at least two steps and one annotator; 0 where there
@@ -115,7 +122,8 @@ def ranking_loss(
             continue
         chosen = torch.arange(steps, device=row.device)
         if steps > most_steps:
-            chosen = torch.randperm(steps, device=row.device)[:most_steps]
+            spread = torch.arange(most_steps, device=row.device) * steps // most_steps
+            chosen = torch.randperm(steps, device=row.device)[:most_steps] if draw else spread
         said = users[known][:, chosen]
         first, second = torch.triu_indices(len(chosen), len(chosen), 1, device=row.device)
         higher, lower = said[:, first], said[:, second]

@@ -268,14 +268,18 @@ class SummaryTask(VideoTask):
                 "training on scores needs videos that have them; without labels set "
                 "--model.objective reward"
             )
-        target, mask = batch["scores"], batch["mask"]
-        loss = squared_error(logits, target, mask).mean()
+        loss = squared_error(logits, batch["scores"], batch["mask"]).mean()
         if self.ranking > 0:
-            users, known = target[:, None], torch.ones_like(mask[:, :1])
-            if self.targets == "users" and "user_scores" in batch:
-                users, known = batch["user_scores"], batch["user_mask"]
-            loss = loss + self.ranking * ranking_loss(logits, users, mask, known)
+            loss = loss + self.ranking * self._ranking_loss(logits, batch, slice(None))
         return loss
+
+    def _ranking_loss(self, logits: Tensor, batch: SummaryBatch, rows: slice) -> Tensor:
+        """Return the ranking loss of some videos; the same each time unless in training."""
+        target, mask = batch["scores"], batch["mask"]
+        users, known = target[:, None], torch.ones_like(mask[:, :1])
+        if self.targets == "users" and "user_scores" in batch:
+            users, known = batch["user_scores"], batch["user_mask"]
+        return ranking_loss(logits[rows], users[rows], mask[rows], known[rows], draw=self.training)
 
     def _reward_loss(self, logits: Tensor, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the policy's loss and the mean reward."""
@@ -328,6 +332,12 @@ class SummaryTask(VideoTask):
         errors = [math.nan] * len(mask)
         if "scores" in batch:
             errors = squared_error(logits, batch["scores"], mask).tolist()
+            if self.objective == "scores" and self.ranking > 0:
+                # The sum that is trained, so that its curves can be compared.
+                errors = [
+                    error + self.ranking * float(self._ranking_loss(logits, batch, slice(r, r + 1)))
+                    for r, error in enumerate(errors)
+                ]
         figures = cast("VideoFigures", self.figures[split])
         for row, truth in enumerate(batch["truth"]):
             if bool(batch["sample_mask"][row]):
