@@ -50,6 +50,7 @@ evidence: setup
 	$(BIN)/python tests/evidence/data.py
 	$(BIN)/python tests/evidence/real.py
 	$(BIN)/python tests/evidence/summary.py
+	$(BIN)/python tests/evidence/encoders.py
 
 clean:
 	rm -rf $(VENV) demo runs dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
