@@ -70,6 +70,12 @@ def test_a_variable_rate_has_steps_by_time(write_coded, codes, tmp_path):
     assert scan.duration == pytest.approx(seconds[-1] + 1 / 25)
 
 
+def test_one_frame_lasts_as_long_as_its_rate_says(tmp_path):
+    scan, _ = passed(grey(tmp_path / "a.mp4", [90], fps=100))
+    assert scan.duration == pytest.approx(1 / scan.index.fps)
+    assert scan.duration < 1 / 50
+
+
 def test_one_frame_is_one_step(write_coded, tmp_path):
     scan, steps = passed(write_coded(tmp_path / "one.mp4", num_frames=1))
     assert scan.frames.tolist() == [0]

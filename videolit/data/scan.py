@@ -111,7 +111,7 @@ class VideoScan:
     def duration(self) -> float:
         """Seconds of the video, its last frame included; after :meth:`run`."""
         times = self.index.timestamps
-        return float(times[-1]) + frame_seconds(times)
+        return float(times[-1]) + frame_seconds(times, self.index.fps)
 
     @property
     def origin(self) -> float:
