@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 
 import av
 import numpy as np
@@ -426,6 +427,9 @@ def test_torchcodec_is_verified_when_asked(coded_mp4, memory, codes, monkeypatch
                 assert codes(video.read([40, 3])) == [40, 3]
     finally:
         fresh.close()
+        # Tests that follow must not take the made one for the real one.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchcodec"]:
+            del sys.modules[name]
 
 
 def test_the_message_of_a_missing_file(tmp_path):
