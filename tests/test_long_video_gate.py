@@ -41,6 +41,8 @@ def write_training(root, num_videos):
 
 
 @pytest.mark.slow
+# It says how busy the machine is, not how good the model.
+@pytest.mark.filterwarnings("ignore:.*waiting for data")
 def test_planted_actions_are_found(tmp_path):
     """Six videos of unseen performers, backgrounds and speeds; all settings are the defaults.
 
