@@ -1,4 +1,4 @@
-"""Attention to what is near, and to a few tokens that see everything."""
+"""What is near, a memory of all that was and comes, and a few tokens that see everything."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from videolit.temporal.base import TemporalModel
+from videolit.temporal.memory import Memory
+from videolit.temporal.near import GatedConvolution
 from videolit.types import InputError
 
 # Steps that a layer widens at a time.
@@ -17,16 +19,19 @@ _PIECE = 4096
 class LocalTransformer(TemporalModel):
     """A transformer whose cost grows with the length of the video, not with its square.
 
+    Each layer has four parts, each added to what came in: a gated convolution over the nearest
+    steps (:class:`~videolit.temporal.near.GatedConvolution`); a count of what is like the step
+    before and after it, in the whole video (:class:`~videolit.temporal.memory.Memory`); attention;
+    and two linear layers for each step. Pooled, it is the mean of the real steps.
+
     A step attends to the real steps at most ``window`` away and to ``num_global`` learnt tokens,
     which attend to all real steps and to each other (Beltagy et al. 2020, arXiv:2004.05150,
     section 3.1). In the first layer tokens have seen nothing yet: it takes two layers to carry what
-    is in one step to any other. Layers are normalised before each part. Pooled, it is the mean of
-    the real steps.
+    is in one step to any other.
 
     Steps have no number: a learnt weight for each distance and head (Shaw et al. 2018,
     arXiv:1803.02155, and Raffel et al. 2020, arXiv:1910.10683, section 2.1) tells what lies how
-    far before or after. No video is longer than those that the model was trained for, and a video
-    whose start was cut off gets the same scores but near the cut.
+    far before or after. No video is longer than those that the model was trained for.
 
     Args:
         in_features: D, the size of the encoder's features.
@@ -35,6 +40,8 @@ class LocalTransformer(TemporalModel):
         num_heads: Attentions side by side.
         window: Most steps from one to another that it attends to.
         num_global: Tokens that see the whole video; 0 = none.
+        kernel_size: Steps that the convolution sees, odd; 0 = no convolution.
+        num_codes: Codes of each head's memory; 0 = no memory.
         dropout: Probability of dropping a feature after each part.
 
     Raises:
@@ -49,6 +56,8 @@ class LocalTransformer(TemporalModel):
         num_heads: int = 4,
         window: int = 16,
         num_global: int = 4,
+        kernel_size: int = 15,
+        num_codes: int = 32,
         dropout: float = 0.1,
     ) -> None:
         super().__init__(in_features, hidden_size)
@@ -64,6 +73,10 @@ class LocalTransformer(TemporalModel):
             raise InputError(f"window must be at least 1 step, got {window}")
         if num_global < 0:
             raise InputError(f"num_global must be 0 or more tokens, got {num_global}")
+        if kernel_size < 0 or (kernel_size > 0 and kernel_size % 2 == 0):
+            raise InputError(f"kernel_size must be odd, or 0 for none, got {kernel_size}")
+        if num_codes < 0 or num_codes == 1:
+            raise InputError(f"num_codes must be at least 2, or 0 for none, got {num_codes}")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout must be in [0, 1), got {dropout}")
         self.hidden_size = hidden_size
@@ -71,6 +84,8 @@ class LocalTransformer(TemporalModel):
         self.num_heads = num_heads
         self.window = window
         self.num_global = num_global
+        self.kernel_size = kernel_size
+        self.num_codes = num_codes
         self.dropout = dropout
         # The norm stands behind the first layer: features of any size do, even a single one.
         self.enter = nn.Sequential(
@@ -78,7 +93,8 @@ class LocalTransformer(TemporalModel):
         )
         self.tokens = nn.Parameter(torch.randn(num_global, hidden_size))
         self.layers = nn.ModuleList(
-            _Layer(hidden_size, num_heads, window, dropout) for _ in range(num_layers)
+            _Layer(hidden_size, num_heads, window, kernel_size, num_codes, dropout)
+            for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(hidden_size)
 
@@ -97,10 +113,14 @@ class LocalTransformer(TemporalModel):
 
 
 class _Layer(nn.Module):
-    def __init__(self, size: int, heads: int, window: int, dropout: float) -> None:
+    def __init__(
+        self, size: int, heads: int, window: int, kernel: int, codes: int, dropout: float
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.window = window
+        self.near = GatedConvolution(size, kernel, dropout) if kernel else None
+        self.memory = Memory(size, heads, codes, dropout) if codes else None
         self.norm = nn.LayerNorm(size)
         self.queries_keys_values = nn.Linear(size, 3 * size)
         # What a key that lies -window … window steps after the query weighs more than by content.
@@ -118,6 +138,10 @@ class _Layer(nn.Module):
     def forward(self, steps: Tensor, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return steps, float ``(B, T, size)``, and tokens, float ``(B, G, size)``."""
         length = steps.shape[1]
+        if self.near is not None:
+            steps = self.near(steps, mask)
+        if self.memory is not None:
+            steps = self.memory(steps, mask)
         # Behind each other for all that is done to each alone.
         both = torch.cat([steps, tokens], 1)
         parts = self.queries_keys_values(self.norm(both)).unflatten(-1, (3, self.heads, -1))
