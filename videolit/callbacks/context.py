@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import cast
 
 import lightning.pytorch as pl
 
 from videolit.data.action import ActionDataModule
+from videolit.data.module import VideoDataModule
 from videolit.data.summary import SummaryDataModule
-from videolit.data.unreadable import Unreadable
 from videolit.tasks.action import ActionTask
 from videolit.tasks.summary import SummaryTask
-
-
-@runtime_checkable
-class VideoData(Protocol):
-    """What every DataModule of videolit tells, whatever its task.
-
-    Attributes:
-        unreadable: The files that could not be read so far.
-    """
-
-    unreadable: Unreadable
-
-    def worker_count(self) -> int:
-        """Return the number of loading processes of this training process."""
-        ...
-
-    def explain(self, exception: BaseException) -> str:
-        """Return which file ended a loading process, ``""`` for other errors."""
-        ...
-
-    def describe(self, split: Any) -> dict[str, Any]:  # noqa: ANN401 - each has its own splits
-        """Return what an evaluation must say about its data, as JSON types."""
-        ...
 
 
 def task_of(module: pl.LightningModule) -> ActionTask:
@@ -56,10 +33,10 @@ def summary_data_of(trainer: pl.Trainer) -> SummaryDataModule:
     return cast("SummaryDataModule", trainer.datamodule)  # type: ignore[attr-defined]
 
 
-def video_data_of(trainer: pl.Trainer) -> VideoData | None:
+def video_data_of(trainer: pl.Trainer) -> VideoDataModule | None:
     """Return a run's DataModule if it is one of videolit's, None otherwise."""
     data = trainer.datamodule  # type: ignore[attr-defined]
-    return data if isinstance(data, VideoData) else None
+    return data if isinstance(data, VideoDataModule) else None
 
 
 def callbacks_of(trainer: pl.Trainer) -> list[pl.Callback]:

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from videolit.data.action import ActionDataModule, start_worker
+from videolit.data.action import ActionDataModule
 from videolit.data.clips import ClipDataset, Sample, collate
+from videolit.data.loader import start_worker
 from videolit.data.sampler import SampleKey
 from videolit.data.transforms import ClipTransform, Cut
 from videolit.ops.sampling import FrameChoice

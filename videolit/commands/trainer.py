@@ -39,7 +39,8 @@ from videolit.callbacks import (
     TemporalAudit,
     TestReport,
 )
-from videolit.callbacks.context import VideoData, callbacks_of
+from videolit.callbacks.context import callbacks_of
+from videolit.data.module import VideoDataModule
 from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
 from videolit.tasks.action import ActionTask
@@ -161,7 +162,7 @@ class VideolitCLI(LightningCLI):
             raise InputError(last.removeprefix("videolit.types.StorageError: ")) from problem
         except RuntimeError as problem:
             data = self.datamodule
-            told = data.explain(problem) if isinstance(data, VideoData) else ""
+            told = data.explain(problem) if isinstance(data, VideoDataModule) else ""
             if told:
                 raise InputError(told) from problem
             raise
@@ -182,7 +183,7 @@ class VideolitCLI(LightningCLI):
                 )
             callbacks_of(trainer).insert(0, SanityChecks())
         on_cpu = trainer.strategy.root_device.type == "cpu"
-        if on_cpu and isinstance(data, VideoData) and "OMP_NUM_THREADS" not in os.environ:
+        if on_cpu and isinstance(data, VideoDataModule) and "OMP_NUM_THREADS" not in os.environ:
             # The share of the cores that this process has, as the DataModule counts it.
             self.datamodule.trainer = trainer
             if isinstance(data, SummaryDataModule):
@@ -240,7 +241,7 @@ class VideolitCLI(LightningCLI):
     def _tell_missing(self) -> None:
         """Make a figure of fewer samples than there are an error, unless that is accepted."""
         data = self.datamodule
-        bad = data.unreadable.found if isinstance(data, VideoData) else {}
+        bad = data.unreadable.found if isinstance(data, VideoDataModule) else {}
         if bad and not self.config[self.subcommand].allow_missing:
             self.code = 1
             print(

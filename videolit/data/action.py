@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
-import cv2
-import lightning.pytorch as pl
-import torch
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
+from numpy.typing import NDArray
 
-from videolit.data.child import die_with
-from videolit.data.clips import ClipDataset, Sample, collate
+from videolit.data.clips import ClipDataset, Sample
+from videolit.data.clips import collate as collate_clips
 from videolit.data.index import IndexCache, cache_folder
 from videolit.data.listing import list_videos, read_manifest
-from videolit.data.loader import ClipLoader, Watch
+from videolit.data.loader import Watch
 from videolit.data.manifest import Manifest
+from videolit.data.module import Split, VideoDataModule, check_least
 from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
-from videolit.data.sampler import ClipSampler, class_weights
+from videolit.data.sampler import class_weights
 from videolit.data.shards import mirror, version_of
 from videolit.data.split import Splits, split_manifest
 from videolit.data.storage import Remote, is_remote
 from videolit.data.transforms import ClipTransform, mirror_labels
-from videolit.data.unreadable import Unreadable, exclude_files
-from videolit.ops.cores import usable_cores
+from videolit.data.unreadable import exclude_files
 from videolit.types import ClipSpec, InputError, VideoBatch
 
-Split = Literal["train", "val", "test", "predict"]
 
-
-class ActionDataModule(pl.LightningDataModule):
+class ActionDataModule(VideoDataModule):
     """Clips of labelled videos, in folders named by class or listed in a CSV or JSONL file.
 
     These layouts of ``root`` are read::
@@ -119,40 +113,33 @@ class ActionDataModule(pl.LightningDataModule):
         predict_paths: list[str] | None = None,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        for name, value, least in (
-            ("batch_size", batch_size, 1),
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            max_bad_fraction=max_bad_fraction,
+            seed=seed,
+        )
+        check_least(
             ("clips_per_video", clips_per_video, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("num_workers", num_workers, 0),
-        ):
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
-        for name, amount in (("time_limit", time_limit), ("cache_gb", cache_gb)):
-            if amount < 0:
-                raise InputError(f"{name} must be at least 0, got {amount:g}")
+            ("time_limit", time_limit, 0),
+            ("cache_gb", cache_gb, 0),
+        )
         if batch_size % clips_per_video:
             raise InputError(
                 f"batch_size counts clips: it must be a multiple of clips_per_video "
                 f"({clips_per_video}), got {batch_size}"
             )
-        for name, share in (
-            ("max_bad_fraction", max_bad_fraction),
-            ("class_balance", class_balance),
-        ):
-            if not 0 <= share <= 1:
-                raise InputError(f"{name} must lie in [0, 1], got {share}")
+        if not 0 <= class_balance <= 1:
+            raise InputError(f"class_balance must lie in [0, 1], got {class_balance}")
         self.root = root
         self.layout = layout
         self.fold = fold
         self.clip = clip
         self.train_transform = train_transform
         self.mirror_pairs = mirror_pairs
-        self.batch_size = batch_size
         self.clips_per_video = clips_per_video
         self.class_balance = class_balance
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
         self.decoder: Decoder = decoder
         self.requested_class_names = class_names
         self.group_pattern = group_pattern
@@ -163,17 +150,12 @@ class ActionDataModule(pl.LightningDataModule):
         self.allow_group_overlap = allow_group_overlap
         self.allow_outside_root = allow_outside_root
         self.exclude = exclude
-        self.max_bad_fraction = max_bad_fraction
         self.time_limit = time_limit
         self.cache_gb = cache_gb
         self.predict_paths = predict_paths
-        self.seed = seed
-        self.unreadable = Unreadable()
         self._splits: Splits | None = None
         self._prepared: PreparedSpec | None = None
         self._predicted: Manifest | None = None
-        self._loaders: dict[Split, ClipLoader] = {}
-        self._resumed: dict[str, Any] = {}
 
     # What the task asks for.
 
@@ -256,83 +238,35 @@ class ActionDataModule(pl.LightningDataModule):
             watch=Watch(self.time_limit),
         )
 
-    def train_dataloader(self) -> DataLoader[Sample]:
-        """Return shuffled, augmented clips."""
-        return self._loader("train")
+    @staticmethod
+    def collate(samples: Sequence[Sample]) -> VideoBatch:
+        """Stack clips to a batch."""
+        return collate_clips(samples)
 
-    def val_dataloader(self) -> DataLoader[Sample]:
-        """Return one fixed view of each video."""
-        return self._loader("val")
+    def names(self, split: Split) -> Iterator[bytes]:
+        """Yield the path below the root, start and end of each sample of a split."""
+        return self.manifest(split).keys()
 
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """Return all views of each video."""
-        return self._loader("test")
+    def videos_per_batch(self, split: Split) -> int:
+        """Return how many videos make a batch; training cuts several clips from each."""
+        videos = super().videos_per_batch(split)
+        return videos // self.clips_per_video if split == "train" else videos
 
-    def predict_dataloader(self) -> DataLoader[Sample]:
-        """Return all views of each video, in input order."""
-        return self._loader("predict")
+    def sample_weights(self, split: Split) -> NDArray[np.float64] | None:
+        """Return how often training draws each sample for classes to be balanced."""
+        if split == "train" and self.class_balance:
+            return class_weights(self.manifest(split).labels, self.class_balance)
+        return None
 
-    def on_before_batch_transfer(self, batch: VideoBatch, dataloader_idx: int) -> VideoBatch:
-        """Take note of files that cannot be read; predict has an error row for each."""
-        trainer = self.trainer
-        if batch["unread"] and trainer is not None and not trainer.predicting:
-            fitting = trainer.state.fn == "fit"
-            self.unreadable.limit = self.max_bad_fraction if fitting else None
-            names: tuple[Split, ...] = ("train", "val") if fitting else ("test",)
-            total = sum(len(self.manifest(name)) for name in names)
-            # Not trainer.log_dir: asking for it is an agreement between all processes.
-            folder = getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir
-            if self.unreadable.add(batch["unread"], total, folder):
-                count = float(len(self.unreadable.found))
-                for logger in trainer.loggers:
-                    logger.log_metrics({"data/unreadable": count}, step=trainer.global_step)
-        return batch
-
-    def on_exception(self, exception: BaseException) -> None:
-        """Add to the error of a loading process which file it was reading."""
-        if told := self.explain(exception):
-            exception.add_note(told)
-
-    def explain(self, exception: BaseException) -> str:
-        """Return which file ended a loading process and what to do, ``""`` for other errors."""
-        for loader in self._loaders.values():
-            row, what = loader.explain(exception)
-            if row >= 0:
-                manifest = cast(ClipDataset, loader.dataset).manifest
-                cure = (
-                    "prepare the data (`videolit prepare`), which finds such files without ending"
-                )
-                return (
-                    f"{manifest.place(row)}: reading it {what}. Repair the file, leave it out "
-                    "(--data.exclude with a list that has the column path), or "
-                    f"{'prepare it again' if manifest.suffix else cure}"
-                )
-        return ""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the place in the epoch of training, for a checkpoint."""
-        loader = self._loaders.get("train")
-        return {} if loader is None else loader.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's place in the epoch, when a training is resumed."""
-        if self.trainer is not None and self.trainer.state.fn == "fit":
-            self._resumed = state_dict
-
-    def sample_ids(self, split: Split) -> Tensor:
-        """Return a number that stands for each sample of a split, int64 ``(N,)``."""
-        return torch.from_numpy(self.manifest(split).ids())
-
-    def worker_count(self) -> int:
-        """Return the number of loading processes of this training process."""
-        if self.num_workers is not None:
-            return self.num_workers
-        share = usable_cores()
-        if self.trainer is not None:
-            share //= self.trainer.num_devices
-            if self.trainer.strategy.root_device.type == "cpu":
-                share //= 2
-        return min(max(share, 1), 8)
+    def remedy(self, split: Split) -> str:
+        """Return what to do about a file that ends a loading process."""
+        again = "prepare the data (`videolit prepare`), which finds such files without ending"
+        if self.manifest(split).suffix:
+            again = "prepare it again"
+        return (
+            "Repair the file, leave it out (--data.exclude with a list that has the column path), "
+            f"or {again}"
+        )
 
     def describe(self, split: Split) -> dict[str, Any]:
         """Return what an evaluation must say about its data, as JSON types."""
@@ -387,44 +321,6 @@ class ActionDataModule(pl.LightningDataModule):
             allow_group_overlap=self.allow_group_overlap,
         )
 
-    def _loader(self, split: Split) -> DataLoader[Sample]:
-        dataset = self.dataset(split)
-        trainer = self.trainer
-        training = split == "train"
-        weights = None
-        if training and self.class_balance:
-            weights = class_weights(dataset.manifest.labels, self.class_balance)
-        sampler = ClipSampler(
-            len(dataset),
-            weights=weights,
-            num_replicas=trainer.world_size if trainer is not None else 1,
-            rank=trainer.global_rank if trainer is not None else 0,
-            shuffle=training,
-            seed=self.seed,
-        )
-        workers = self.worker_count()
-        size = self.batch_size // self.clips_per_video
-        loader = ClipLoader(
-            dataset,
-            batch_size=size if training else self.eval_batch_size or self.batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0 and split in ("train", "val"),
-            worker_init_fn=start_worker,
-            # Without it the loader draws from the global generator, and the model's chance would
-            # depend on how often data was loaded.
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-        loader.trainer = trainer if training else None
-        if training and self._resumed:
-            # Lightning does so itself, unless it asked for the loader before, to count its steps.
-            loader.load_state_dict(self._resumed)
-            self._resumed = {}
-        self._loaders[split] = loader
-        return loader
-
 
 def _data_name(root: str | None) -> str:
     """Return what the data is called: its folder, or its list where that is not just "manifest"."""
@@ -436,12 +332,3 @@ def _data_name(root: str | None) -> str:
     if path.suffix.lower() not in (".csv", ".jsonl"):
         return path.name
     return path.parent.name if path.stem == "manifest" else path.stem
-
-
-def start_worker(worker: int) -> None:
-    """Keep a worker to one thread: parallelism comes from the number of workers."""
-    cv2.setNumThreads(0)
-    info = get_worker_info()
-    if info is not None and isinstance(info.dataset, ClipDataset) and info.dataset.watch.tied:
-        # torch's own processes look for their parent only between two samples.
-        die_with(os.getppid())

@@ -92,6 +92,10 @@ class ClipDataset(Dataset[Sample]):
         """Return the number of samples."""
         return len(self.manifest)
 
+    def place(self, index: int) -> str:
+        """Return where the video of a sample lies, for a message."""
+        return self.manifest.place(index)
+
     def __getitem__(self, key: SampleKey | int) -> Sample:
         """Make the sample of a key, one clip; a plain index stands for its first epoch."""
         return self._samples(key, 1)[0]

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cv2
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.utils.data import DataLoader, get_worker_info
 
+from videolit.data.child import die_with
 from videolit.data.sampler import ClipSampler
 
 # Signals that end a process, and what they mean to a user.
@@ -144,3 +146,13 @@ class ClipLoader(DataLoader[Any]):
                 f"step, now there are {self._samples_a_step}: the rest of this epoch leaves out or "
                 "repeats some. To go on exactly, use the same batch size and number of processes"
             )
+
+
+def start_worker(worker: int) -> None:
+    """Keep a worker to one thread: parallelism comes from the number of workers."""
+    cv2.setNumThreads(0)
+    info = get_worker_info()
+    watch: Watch | None = getattr(info.dataset, "watch", None) if info is not None else None
+    if watch is not None and watch.tied:
+        # torch's own processes look for their parent only between two samples.
+        die_with(os.getppid())

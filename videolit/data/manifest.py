@@ -11,7 +11,7 @@ import difflib
 import hashlib
 import os
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,16 +181,12 @@ class Manifest:
             **{name: getattr(self, name)[chosen] for name in columns},
         )
 
-    def ids(self) -> NDArray[np.int64]:
-        """Return a number for each row, ``(N,)``, by its path below the root, start and end."""
+    def keys(self) -> Iterator[bytes]:
+        """Yield what tells each row from all others: its path below the root, start and end."""
         times = zip(self.start.tolist(), self.end.tolist(), strict=True)
-        digests = b"".join(
-            hashlib.blake2b(
-                b"%b\0%b" % (self.paths.raw(i), repr(time).encode()), digest_size=8
-            ).digest()
-            for i, time in enumerate(times)
+        return (
+            b"%b\0%b" % (self.paths.raw(i), repr(time).encode()) for i, time in enumerate(times)
         )
-        return np.frombuffer(digests, np.int64).copy()
 
     def hash(self) -> str:
         """Return 16 hexadecimal digits that tell which samples these are.
@@ -209,6 +205,12 @@ class Manifest:
             for i, time in enumerate(times)
         )
         return hashlib.sha256(b"\0\n".join(rows)).hexdigest()[:16]
+
+
+def number_names(names: Iterable[bytes]) -> NDArray[np.int64]:
+    """Return a number for each name, ``(N,)``: 64 bits of its hash, the same at any time."""
+    digests = b"".join(hashlib.blake2b(name, digest_size=8).digest() for name in names)
+    return np.frombuffer(digests, np.int64).copy()
 
 
 def rarest(sets: LabelSets, num_classes: int) -> NDArray[np.int64]:

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
-import lightning.pytorch as pl
-import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader
-
-from videolit.data.action import start_worker
-from videolit.data.loader import ClipLoader, Watch
+from videolit.data.loader import Watch
+from videolit.data.module import Split, VideoDataModule, check_least
 from videolit.data.reader import Decoder
-from videolit.data.sampler import ClipSampler
 from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits
 from videolit.data.summary_samples import SummaryDataset, SummarySample, collate_summaries
 from videolit.data.summary_sets import SummaryLayout, read_summary_set
 from videolit.data.summary_splits import inner_validation, make_folds, read_summary_splits
 from videolit.data.transforms import ClipTransform
-from videolit.data.unreadable import Unreadable
 from videolit.ops.cores import usable_cores
 from videolit.types import WHOLE_FRAMES, ClipSpec, InputError, SummaryBatch
 
-Split = Literal["train", "val", "test", "predict"]
 PARTS = ("train", "val", "test")
 
 
-class SummaryDataModule(pl.LightningDataModule):
+class SummaryDataModule(VideoDataModule):
     """Whole videos for :class:`~videolit.tasks.summary.SummaryTask`.
 
     ``root`` is an HDF5 file of stored features, or a folder of videos with what people said about
@@ -83,17 +75,13 @@ class SummaryDataModule(pl.LightningDataModule):
         time_limit: float = 3600.0,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        for name, value, least in (
-            ("fold", fold, 0),
-            ("num_folds", num_folds, 2),
-            ("max_steps", max_steps, 1),
-            ("batch_size", batch_size, 1),
-            ("eval_batch_size", eval_batch_size, 1),
-            ("num_workers", num_workers, 0),
-        ):
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
+        super().__init__(
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            num_workers=num_workers,
+            seed=seed,
+        )
+        check_least(("fold", fold, 0), ("num_folds", num_folds, 2), ("max_steps", max_steps, 1))
         if not 0 < val_fraction < 1:
             raise InputError(f"val_fraction must lie in (0, 1), got {val_fraction}")
         self.root = root
@@ -105,20 +93,13 @@ class SummaryDataModule(pl.LightningDataModule):
         self.clip = clip
         self.train_transform = train_transform
         self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.num_workers = num_workers
         self.decoder: Decoder = decoder
         self.allow_unlabelled = allow_unlabelled
         self.time_limit = time_limit
-        self.seed = seed
-        self.unreadable = Unreadable()
         # How many divisions there are to train on, known after setup.
         self.num_divisions = 1
         self._set: SummarySet | None = None
         self._parts: dict[str, tuple[str, ...]] = {}
-        self._loaders: dict[str, ClipLoader] = {}
-        self._resumed: dict[str, Any] = {}
 
     # What the task asks for.
 
@@ -232,21 +213,10 @@ class SummaryDataModule(pl.LightningDataModule):
             watch=Watch(self.time_limit),
         )
 
-    def train_dataloader(self) -> DataLoader[SummarySample]:
-        """Return shuffled videos."""
-        return self._loader("train")
-
-    def val_dataloader(self) -> DataLoader[SummarySample]:
-        """Return the videos that the epoch is chosen on."""
-        return self._loader("val")
-
-    def test_dataloader(self) -> DataLoader[SummarySample]:
-        """Return the fold that is tested."""
-        return self._loader("test")
-
-    def predict_dataloader(self) -> DataLoader[SummarySample]:
-        """Return the fold that is tested, for its scores."""
-        return self._loader("predict")
+    @staticmethod
+    def collate(samples: Sequence[SummarySample]) -> SummaryBatch:
+        """Stack whole videos to a batch."""
+        return collate_summaries(samples)
 
     def on_before_batch_transfer(self, batch: SummaryBatch, dataloader_idx: int) -> SummaryBatch:
         """Take note of videos that cannot be read; in training none may be missing.
@@ -254,54 +224,23 @@ class SummaryDataModule(pl.LightningDataModule):
         Raises:
             InputError: If one is missing in training.
         """
-        trainer = self.trainer
-        if batch["unread"] and trainer is not None and not trainer.predicting:
-            total = len(self.records("test" if trainer.testing else "train"))
-            folder = getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir
-            self.unreadable.add(batch["unread"], total, folder)
-            if trainer.state.fn == "fit":
-                first = batch["unread"][0]
-                raise InputError(
-                    f"cannot train without {first['path']}: {first['reason']}. Repair the file or "
-                    "take it out of the data"
-                )
+        super().on_before_batch_transfer(batch, dataloader_idx)
+        if batch["unread"] and self.trainer is not None and self.trainer.state.fn == "fit":
+            first = batch["unread"][0]
+            raise InputError(
+                f"cannot train without {first['path']}: {first['reason']}. Repair the file or "
+                "take it out of the data"
+            )
         return batch
 
-    def explain(self, exception: BaseException) -> str:
-        """Return which video ended a loading process, ``""`` for other errors."""
-        for loader in self._loaders.values():
-            row, what = loader.explain(exception)
-            if row >= 0:
-                dataset = cast("SummaryDataset", loader.dataset)
-                return (
-                    f"{dataset.records[row].source}: reading it {what}. Repair the file or take "
-                    "it out of the data"
-                )
-        return ""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the place in the epoch of training, for a checkpoint."""
-        loader = self._loaders.get("train")
-        return {} if loader is None else loader.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint's place in the epoch, when a training is resumed."""
-        if self.trainer is not None and self.trainer.state.fn == "fit":
-            self._resumed = state_dict
-
-    def sample_ids(self, split: Split) -> Tensor:
-        """Return a number that stands for each video of a split, int64 ``(N,)``."""
+    def names(self, split: Split) -> Iterator[bytes]:
+        """Yield the set and the name of each video of a split."""
         assert self._set is not None
-        digests = [
-            hashlib.blake2b(f"{self._set.name}\0{r.video_id}".encode(), digest_size=8).digest()
-            for r in self.records(split)
-        ]
-        return torch.from_numpy(np.frombuffer(b"".join(digests), np.int64).copy())
+        name = self._set.name
+        return (f"{name}\0{record.video_id}".encode() for record in self.records(split))
 
-    def worker_count(self) -> int:
-        """Return the number of loading processes of this training process."""
-        if self.num_workers is not None:
-            return self.num_workers
+    def default_workers(self) -> int:
+        """Return the number of loading processes where none is given."""
         if self._set is None or self._set.num_features:
             return 0
         return min(max(usable_cores() // 2, 1), 8)
@@ -328,33 +267,3 @@ class SummaryDataModule(pl.LightningDataModule):
             "f1_over_annotators": self._set.reduce,
             "notes": list(self._set.notes),
         }
-
-    def _loader(self, split: Split) -> DataLoader[SummarySample]:
-        dataset = self.dataset(split)
-        trainer = self.trainer
-        training = split == "train"
-        workers = self.worker_count()
-        loader = ClipLoader(
-            dataset,
-            batch_size=self.batch_size if training else self.eval_batch_size,
-            sampler=ClipSampler(
-                len(dataset),
-                num_replicas=trainer.world_size if trainer is not None else 1,
-                rank=trainer.global_rank if trainer is not None else 0,
-                shuffle=training,
-                seed=self.seed,
-            ),
-            num_workers=workers,
-            collate_fn=collate_summaries,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0 and split in ("train", "val"),
-            worker_init_fn=start_worker,
-            # As for clips: the model's chance must not depend on how often data was loaded.
-            generator=torch.Generator().manual_seed(self.seed),
-        )
-        loader.trainer = trainer if training else None
-        if training and self._resumed:
-            loader.load_state_dict(self._resumed)
-            self._resumed = {}
-        self._loaders[split] = loader
-        return loader

@@ -76,6 +76,10 @@ class SummaryDataset(Dataset[SummarySample]):
         """Return the number of videos."""
         return len(self.records)
 
+    def place(self, index: int) -> str:
+        """Return the file of a video, for a message."""
+        return self.records[index].source
+
     def __getitem__(self, key: SampleKey | int) -> SummarySample:
         """Make the sample of a key; a plain index stands for its first epoch."""
         if isinstance(key, int):
