@@ -21,7 +21,8 @@ from videolit.cli import resolve_configs
 from videolit.commands import bench_encoders
 from videolit.commands.bench_data import DataFigures, measure_data
 from videolit.commands.bench_model import ModelFigures, measure_model
-from videolit.commands.trainer import VideolitCLI, quieten
+from videolit.commands.quiet import quieten
+from videolit.commands.trainer import VideolitCLI
 from videolit.data.action import ActionDataModule
 from videolit.ops.cores import usable_cores
 from videolit.ops.files import atomic_path

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from videolit.commands.feature_set import RawLayout, Written, write_features
 from videolit.commands.feature_source import FeatureSource, source_of
+from videolit.commands.quiet import quieten
 from videolit.commands.summarize import load_model, settings_from_json
-from videolit.commands.trainer import quieten
 from videolit.encoders import IdentityEncoder
 from videolit.types import InputError
 

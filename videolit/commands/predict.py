@@ -16,7 +16,7 @@ from rich.text import Text
 
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.commands import predict_long
-from videolit.commands.trainer import quieten
+from videolit.commands.quiet import quieten
 from videolit.data.action import ActionDataModule
 from videolit.data.index import DECODERS, Decoder
 from videolit.tasks.action import ActionTask

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from videolit.commands.feature_source import source_of
+from videolit.commands.quiet import quieten
 from videolit.commands.shots import MAX_SHOT, MIN_SHOT, Shots
-from videolit.commands.summarize import Model, Settings, load_model, settings_from_json, summarize
+from videolit.commands.summarize import Model, load_model, settings_from_json, summarize
+from videolit.commands.summary_settings import Settings
 from videolit.commands.summary_terminal import print_summaries, print_summary
-from videolit.commands.trainer import quieten
 from videolit.data.listing import list_videos
 from videolit.ops.budget import Rank
 from videolit.types import InputError, VideoError

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import os
-import re
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jsonargparse
 import lightning.pytorch as pl
@@ -40,6 +37,9 @@ from videolit.callbacks import (
     TestReport,
 )
 from videolit.callbacks.context import callbacks_of
+from videolit.commands.parser_errors import PlainParser, plain_error
+from videolit.commands.quiet import quieten
+from videolit.commands.run_folders import claim_run
 from videolit.data.module import VideoDataModule
 from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
@@ -51,18 +51,6 @@ from videolit.types import InputError, StorageError
 
 # What a configuration may name without --trust: whatever it imports runs.
 ALLOWED_IMPORTS = ["videolit", "lightning.pytorch", "torch.optim"]
-
-
-class PlainParser(LightningArgumentParser):
-    """Lightning's parser, whose errors say what is wrong and not how it was looked for."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what a user can act on.
-
-        Raises:
-            InputError: Always.
-        """
-        raise plain_error(message, ex)
 
 
 class RunConfig(SaveConfigCallback):
@@ -271,68 +259,6 @@ def default_callbacks(task: pl.LightningModule) -> list[pl.Callback]:
     return common
 
 
-# How the parser tells what it tried; of no use to whoever must mend the command.
-NOISE = (
-    *("Does not validate", "Subtypes:", "Errors:", "Given value"),
-    *("Expected a <class", "Expected a path but"),
-)
-
-
-def plain_error(message: str, problem: BaseException | None) -> InputError:
-    """Turn an error of the parser into a message for users.
-
-    Args:
-        message: What the parser says: a tree of all types that it tried.
-        problem: The exception behind it; if videolit raised the first cause, that is the message.
-    """
-    cause = problem
-    while cause is not None:
-        if isinstance(cause, InputError):
-            return cause
-        cause = cause.__cause__
-    lines = []
-    for line in message.splitlines():
-        text = re.sub(r"^\s*-?\s*", "", line).strip()
-        text = re.sub(r"Problem with given class_path '([\w.]+)':", r"\1:", text)
-        text = re.sub(r"Expected a dot import path string: (\S+)", r"there is no class \1", text)
-        text = re.sub(r"^Parser key \"([\w.]+)\":", r"\1:", text)
-        if text and not text.startswith(NOISE):
-            lines.append(text)
-    if "denied by" in message:
-        lines.append(
-            "classes from outside videolit, Lightning and torch need --trust: their code runs"
-        )
-    hint = "`videolit fit --help` shows the options used most, `--help all` lists all."
-    return InputError("\n  ".join([" ".join(lines[:1]), *lines[1:], hint]))
-
-
-def claim_run(folder: Path, verb: str) -> str:
-    """Make the folder of a new run, ``fit_0``, ``fit_1``, ..., and return its name.
-
-    Runs that start at the same time get folders of their own. Only the first process of a run
-    makes one; the others write nothing.
-    """
-    taken = [
-        int(number)
-        for path in folder.glob(f"{verb}_*")
-        if (number := path.name.removeprefix(f"{verb}_")).isdecimal()
-    ]
-    free = max(taken, default=-1) + 1
-    while is_first_process():
-        try:
-            (folder / f"{verb}_{free}").mkdir(parents=True)
-            break
-        except FileExistsError:
-            free += 1
-    return f"{verb}_{free}"
-
-
-def is_first_process() -> bool:
-    """Tell whether this is the first process of a run, by what its launcher says."""
-    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in names)
-
-
 def run_verb(verb: str, arguments: Sequence[str]) -> int:
     """Run a Trainer verb.
 
@@ -372,60 +298,3 @@ def start(verb: str, arguments: Sequence[str], kind: type[VideolitCLI]) -> Video
         if "Union subtypes" in str(problem):
             raise plain_error(str(problem), problem) from problem
         raise
-
-
-# Lightning's adverts, and its remarks on choices that videolit makes on purpose.
-SILENCED_WARNINGS = (
-    # Tests and the demo call the command line from Python.
-    r"LightningCLI's args parameter is intended",
-    # The sampler shares out samples itself and marks repeats.
-    r".*Using `DistributedSampler` with the dataloaders",
-    # Frozen encoders stay in evaluation mode.
-    r".*module\(s\) in eval mode at the start of training",
-    # videolit chooses the number by the free cores, at most 8.
-    r".*does not have many workers",
-    # Small data sets have few batches.
-    r".*The number of training batches .* is smaller than the logging interval",
-    r".*Checkpoint directory .* exists and is not empty",
-    r".*Experiment logs directory .* exists and is not empty",
-    # Verbs that follow a training have log folders of their own.
-    r".*The dirpath has changed from .*/(test|validate|predict)_\d+/",
-    # Metrics are synchronised by torchmetrics.
-    r".*It is recommended to use `self.log\(.*sync_dist=True\)`",
-    # Lightning 2.6 with torch 2.14.
-    r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
-)
-SILENCED_REMARKS = (
-    "Tip:",
-    "GPU available:",
-    "TPU available:",
-    "Loading `train_dataloader` to estimate",
-    "Restoring states from the checkpoint path",
-    "Seed set to",
-)
-
-
-def quieten() -> None:
-    """Leave what a user needs to read, on the command line."""
-    for message in SILENCED_WARNINGS:
-        warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).addFilter(_is_news)
-    warnings.formatwarning = _plain_warning
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    return not any(remark in record.getMessage() for remark in SILENCED_REMARKS)
-
-
-def _plain_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    line: str | None = None,
-) -> str:
-    """Write a warning of videolit for its user, any other for whoever must find its origin."""
-    if "videolit" in Path(filename).parts:
-        return f"videolit: warning: {message}\n"
-    return f"{filename}:{lineno}: {category.__name__}: {message}\n"
