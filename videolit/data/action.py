@@ -16,7 +16,7 @@ from videolit.data.index import IndexCache, cache_folder
 from videolit.data.listing import list_videos, read_manifest
 from videolit.data.loader import Watch
 from videolit.data.manifest import Manifest
-from videolit.data.module import Split, VideoDataModule, check_least
+from videolit.data.module import Split, VideoDataModule
 from videolit.data.prepared import PreparedSpec, prepared_spec
 from videolit.data.reader import Decoder
 from videolit.data.sampler import class_weights
@@ -25,6 +25,7 @@ from videolit.data.split import Splits, split_manifest
 from videolit.data.storage import Remote, is_remote
 from videolit.data.transforms import ClipTransform, mirror_labels
 from videolit.data.unreadable import exclude_files
+from videolit.ops.checks import check_least
 from videolit.types import ClipSpec, InputError, VideoBatch
 
 

@@ -16,6 +16,7 @@ from videolit.data.loader import ClipLoader, Watch, start_worker
 from videolit.data.manifest import number_names
 from videolit.data.sampler import ClipSampler
 from videolit.data.unreadable import Unreadable
+from videolit.ops.checks import check_least
 from videolit.ops.cores import usable_cores
 from videolit.types import InputError
 
@@ -237,17 +238,3 @@ class VideoDataModule(pl.LightningDataModule):
             self._resumed = {}
         self._loaders[split] = loader
         return loader
-
-
-def check_least(*numbers: tuple[str, float | None, int]) -> None:
-    """Refuse a setting below its least value.
-
-    Args:
-        *numbers: Name, value (None = not given) and least value of each setting.
-
-    Raises:
-        InputError: Naming the setting.
-    """
-    for name, value, least in numbers:
-        if value is not None and value < least:
-            raise InputError(f"{name} must be at least {least}, got {value:g}")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from videolit.data.loader import Watch
-from videolit.data.module import Split, VideoDataModule, check_least
+from videolit.data.module import Split, VideoDataModule
 from videolit.data.reader import Decoder
 from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits
 from videolit.data.summary_samples import SummaryDataset, SummarySample, collate_summaries
 from videolit.data.summary_sets import SummaryLayout, read_summary_set
 from videolit.data.summary_splits import inner_validation, make_folds, read_summary_splits
 from videolit.data.transforms import ClipTransform
+from videolit.ops.checks import check_least
 from videolit.ops.cores import usable_cores
 from videolit.types import WHOLE_FRAMES, ClipSpec, InputError, SummaryBatch
 

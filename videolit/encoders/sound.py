@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from videolit.encoders.layers import split_layers
+from videolit.ops.attention_block import AttentionBlock
+from videolit.ops.checks import check_dropout, check_heads, check_least
 from videolit.ops.mel import log_mel
 from videolit.types import InputError
 
@@ -53,24 +55,13 @@ class SoundEncoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if num_layers < 0 or num_heads < 1 or hidden_size < 2:
-            raise InputError(
-                "num_layers must be at least 0, num_heads 1 and hidden_size 2, got "
-                f"{num_layers}, {num_heads} and {hidden_size}"
-            )
-        if hidden_size % num_heads or hidden_size % 2:
-            raise InputError(
-                f"hidden_size must be even and a multiple of num_heads ({num_heads}), got "
-                f"{hidden_size}"
-            )
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_least(("num_layers", num_layers, 0), ("num_mels", num_mels, 1))
+        check_heads(hidden_size, num_heads, even=True)
+        check_dropout(dropout)
         if sample_rate < 4000 or sample_rate % 100:
             raise InputError(
                 f"sample_rate must be a multiple of 100 from 4000 on, got {sample_rate}"
             )
-        if num_mels < 1:
-            raise InputError(f"num_mels must be at least 1, got {num_mels}")
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -85,7 +76,7 @@ class SoundEncoder(nn.Module):
             nn.Conv1d(width, hidden_size, 3, stride=2, padding=1) for width in widths[:-1]
         )
         self.blocks = nn.ModuleList(
-            _Block(hidden_size, num_heads, dropout) for _ in range(num_layers)
+            AttentionBlock(hidden_size, num_heads, dropout) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(hidden_size)
 
@@ -156,37 +147,6 @@ class SoundEncoder(nn.Module):
     def layers(self) -> list[list[nn.Module]]:
         """Return the modules of each layer, from input to output."""
         return split_layers(self)
-
-
-class _Block(nn.Module):
-    """Attention and perceptron, normalised before each."""
-
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(size)
-        self.queries_keys_values = nn.Linear(size, 3 * size)
-        self.join = nn.Linear(size, size)
-        self.dropout = nn.Dropout(dropout)
-        self.each = nn.Sequential(
-            nn.LayerNorm(size),
-            nn.Linear(size, 4 * size),
-            nn.GELU(),
-            nn.Linear(4 * size, size),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, sequence: Tensor, attended: Tensor) -> Tensor:
-        """Return float ``(B, T, size)``; ``attended`` is bool ``(B, 1, T, T)``."""
-        batch, steps, size = sequence.shape
-        parts = self.queries_keys_values(self.norm(sequence))
-        parts = parts.view(batch, steps, 3, self.heads, size // self.heads)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
-        found = nn.functional.scaled_dot_product_attention(queries, keys, values, attended)
-        found = self.join(found.transpose(1, 2).reshape(batch, steps, size))
-        sequence = sequence + self.dropout(found)
-        result: Tensor = sequence + self.each(sequence)
-        return result
 
 
 def in_seconds(seconds: Tensor, size: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout, check_heads
 from videolit.ops.tokens import MASK, PAD, SEPARATOR, SPECIAL
 from videolit.types import InputError
 
@@ -60,20 +61,15 @@ class TextEncoder(nn.Module):
                 f"num_tokens must be above {len(SPECIAL)}, the special tokens, got {num_tokens}: "
                 "give the size of the tokenizer's vocabulary, len(tokenizer)"
             )
-        if num_heads < 1 or hidden_size < 2 or hidden_size % num_heads or hidden_size % 2:
-            raise InputError(
-                f"hidden_size must be even and a multiple of num_heads ({num_heads}), got "
-                f"{hidden_size}"
-            )
+        check_heads(hidden_size, num_heads, even=True)
         if num_layers < 0 or num_context < 0:
             raise InputError(
                 f"num_layers and num_context must be at least 0, got {num_layers}, {num_context}"
             )
         if kernel < 1 or kernel % 2 == 0:
             raise InputError(f"kernel must be odd and at least 1, got {kernel}")
-        for name, value in (("dropout", dropout), ("token_dropout", token_dropout)):
-            if not 0 <= value < 1:
-                raise InputError(f"{name} must be in [0, 1), got {value}")
+        check_dropout(dropout)
+        check_dropout(token_dropout, "token_dropout")
         self.num_tokens = num_tokens
         self.hidden_size = self.num_features = hidden_size
         self.num_layers = num_layers

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from videolit.fusion.base import Fusion, Stream, share
+from videolit.ops.checks import check_heads
 from videolit.types import InputError
 
 # Shortest and longest wave of positions: a spectrum's step and a long scene.
@@ -56,11 +57,7 @@ class BottleneckFusion(Fusion):
                 "num_layers, num_heads and num_bottlenecks must be at least 1, got "
                 f"{num_layers}, {num_heads} and {num_bottlenecks}"
             )
-        if num_features % num_heads or num_features % 2:
-            raise InputError(
-                f"num_features must be even and a multiple of num_heads ({num_heads}), got "
-                f"{num_features}"
-            )
+        check_heads(num_features, num_heads, even=True, name="num_features")
         self.num_layers = num_layers
         self.num_heads = num_heads
         self.num_bottlenecks = num_bottlenecks

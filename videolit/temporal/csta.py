@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout, check_least
 from videolit.temporal.base import TemporalModel
-from videolit.types import InputError
 
 
 class CSTA(TemporalModel):
@@ -39,10 +39,8 @@ class CSTA(TemporalModel):
 
     def __init__(self, in_features: int, channels: int = 16, dropout: float = 0.6) -> None:
         super().__init__(in_features, in_features)
-        if channels < 1:
-            raise InputError(f"channels must be at least 1, got {channels}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_least(("channels", channels, 1))
+        check_dropout(dropout)
         self.channels = channels
         self.dropout = dropout
         self.first = nn.Parameter(torch.zeros(1, 1, in_features))

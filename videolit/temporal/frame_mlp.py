@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout, check_least
 from videolit.temporal.base import TemporalModel
-from videolit.types import InputError
 
 
 class FrameMLP(TemporalModel):
@@ -35,10 +35,8 @@ class FrameMLP(TemporalModel):
         dropout: float = 0.5,
     ) -> None:
         super().__init__(in_features, hidden_size)
-        if num_layers < 1:
-            raise InputError(f"num_layers must be at least 1, got {num_layers}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_least(("num_layers", num_layers, 1))
+        check_dropout(dropout)
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.dropout = dropout

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout
 from videolit.temporal.base import TemporalModel
 from videolit.temporal.chunks import in_chunks
 from videolit.types import InputError
@@ -57,8 +58,7 @@ class PGLSum(TemporalModel):
             )
         if fusion not in ("add", "mean", "max", "multiply"):
             raise InputError(f"fusion must be 'add', 'mean', 'max' or 'multiply', got {fusion!r}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_dropout(dropout)
         if chunk < 1:
             raise InputError(f"chunk must be at least 1 step, got {chunk}")
         self.num_heads = num_heads

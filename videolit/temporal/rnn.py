@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from videolit.ops.checks import check_dropout, check_least
 from videolit.temporal.base import TemporalModel
 from videolit.types import InputError
 
@@ -42,10 +43,8 @@ class RNN(TemporalModel):
         super().__init__(in_features, hidden_size * (2 if bidirectional else 1))
         if cell not in ("lstm", "gru"):
             raise InputError(f"cell must be 'lstm' or 'gru', got {cell!r}")
-        if num_layers < 1:
-            raise InputError(f"num_layers must be at least 1, got {num_layers}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_least(("num_layers", num_layers, 1))
+        check_dropout(dropout)
         if dropout > 0 and num_layers == 1:
             raise InputError(
                 f"dropout ({dropout}) acts between layers and there is one: set num_layers to 2 or "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout, check_least
 from videolit.temporal.base import TemporalModel
 from videolit.types import InputError
 
@@ -37,12 +38,10 @@ class TCN(TemporalModel):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(in_features, hidden_size)
-        if num_layers < 1:
-            raise InputError(f"num_layers must be at least 1, got {num_layers}")
+        check_least(("num_layers", num_layers, 1))
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise InputError(f"kernel_size must be odd and positive, got {kernel_size}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_dropout(dropout)
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.kernel_size = kernel_size

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.attention_block import AttentionBlock
+from videolit.ops.checks import check_dropout, check_heads
 from videolit.temporal.base import TemporalModel
 from videolit.types import InputError
 
@@ -43,15 +45,10 @@ class Transformer(TemporalModel):
             raise InputError(
                 f"num_layers and num_heads must be at least 1, got {num_layers} and {num_heads}"
             )
-        if hidden_size % num_heads or hidden_size % 2:
-            raise InputError(
-                f"hidden_size must be even and a multiple of num_heads ({num_heads}), got "
-                f"{hidden_size}"
-            )
+        check_heads(hidden_size, num_heads, even=True)
         if window is not None and window < 1:
             raise InputError(f"window must be at least 1 step, got {window}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_dropout(dropout)
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -59,7 +56,7 @@ class Transformer(TemporalModel):
         self.dropout = dropout
         self.enter = nn.Linear(in_features, hidden_size)
         self.layers = nn.ModuleList(
-            _Layer(hidden_size, num_heads, dropout) for _ in range(num_layers)
+            AttentionBlock(hidden_size, num_heads, dropout) for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(hidden_size)
 
@@ -86,35 +83,6 @@ class Transformer(TemporalModel):
             near = apart <= self.window
         # Padding sees itself: a row without any step would be NaN.
         return ((mask[:, None] & near) | (apart == 0))[:, None]
-
-
-class _Layer(nn.Module):
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(size)
-        self.queries_keys_values = nn.Linear(size, 3 * size)
-        self.join = nn.Linear(size, size)
-        self.dropout = nn.Dropout(dropout)
-        self.each = nn.Sequential(
-            nn.LayerNorm(size),
-            nn.Linear(size, 4 * size),
-            nn.GELU(),
-            nn.Linear(4 * size, size),
-            nn.Dropout(dropout),
-        )
-
-    def forward(self, sequence: Tensor, seen: Tensor) -> Tensor:
-        """Return float ``(B, T, size)``."""
-        batch, steps, size = sequence.shape
-        parts = self.queries_keys_values(self.norm(sequence))
-        parts = parts.view(batch, steps, 3, self.heads, size // self.heads)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)
-        found = nn.functional.scaled_dot_product_attention(queries, keys, values, seen)
-        found = self.join(found.transpose(1, 2).reshape(batch, steps, size))
-        sequence = sequence + self.dropout(found)
-        result: Tensor = sequence + self.each(sequence)
-        return result
 
 
 def _numbers(steps: int, size: int, like: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout, check_least
 from videolit.temporal.base import TemporalModel
-from videolit.types import InputError
 
 
 class TRN(TemporalModel):
@@ -43,11 +43,8 @@ class TRN(TemporalModel):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(in_features, hidden_size)
-        for name, value in (("num_scales", num_scales), ("max_tuples", max_tuples)):
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_least(("num_scales", num_scales, 1), ("max_tuples", max_tuples, 1))
+        check_dropout(dropout)
         self.hidden_size = hidden_size
         self.num_scales = num_scales
         self.max_tuples = max_tuples

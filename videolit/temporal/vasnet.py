@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from videolit.ops.checks import check_dropout
 from videolit.temporal.base import TemporalModel
 from videolit.temporal.chunks import in_chunks
 from videolit.types import InputError
@@ -42,8 +43,7 @@ class VASNet(TemporalModel):
         scale: float | None = None,
     ) -> None:
         super().__init__(in_features, in_features)
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {dropout}")
+        check_dropout(dropout)
         if chunk < 1:
             raise InputError(f"chunk must be at least 1 step, got {chunk}")
         if scale is not None and not 0 < scale < math.inf:
