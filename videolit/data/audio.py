@@ -1,4 +1,8 @@
-"""The sound of a video file, decoded by PyAV, on the clock of the picture."""
+"""How loud a video file is over time, decoded by PyAV, on the clock of the picture.
+
+Not by :func:`~videolit.data.sound_track.iter_sound`: a mean of left and right would make wide sound
+quieter (up to 6 dB in recorded files), and more channels are mixed there.
+"""
 
 from __future__ import annotations
 
