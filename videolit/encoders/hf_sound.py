@@ -10,6 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from videolit.encoders import hub, pretrained
+from videolit.encoders.hf_weights import (
+    check_architecture,
+    check_settings,
+    load_whole,
+    place_of,
+)
 from videolit.encoders.layers import split_layers
 from videolit.encoders.sound import check_sound
 from videolit.encoders.weights import load_state
@@ -216,13 +222,7 @@ class HFSoundEncoder(nn.Module):
 
         assert self.weights is not None
         weights = self.weights
-        folder = Path(weights).expanduser()
-        if weights.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
-            raise InputError(
-                f"{weights}: expected a folder with config.json and model.safetensors, as "
-                "save_pretrained writes it, or a name of Hugging Face's hub"
-            )
-        place = str(folder) if folder.is_dir() else weights
+        place = place_of(weights)
         config = hub.fetch(lambda: transformers.AutoConfig.from_pretrained(place), weights)
         self._compare(config, self._normalises(place))
         model_class: Any = type(self.network)
@@ -231,14 +231,7 @@ class HFSoundEncoder(nn.Module):
             own: Any = self.network.config
             return model_class.from_pretrained(place, config=own, output_loading_info=True)
 
-        model, info = hub.fetch(load, weights)
-        missing = sorted(info["missing_keys"])
-        if missing:
-            raise InputError(
-                f"{weights}: {len(missing)} weights of {self.architecture} are not in it: "
-                f"{', '.join(missing[:5])}"
-            )
-        return model
+        return load_whole(load, weights, self.architecture)
 
     def _normalises(self, place: str) -> bool:
         """Return whether the weights were trained on normalised sound, as far as it is known."""
@@ -256,11 +249,7 @@ class HFSoundEncoder(nn.Module):
 
     def _compare(self, config: Any, normalise: bool) -> None:  # noqa: ANN401
         """Refuse weights of another network, and say which arguments would be theirs."""
-        if config.model_type != self.architecture:
-            raise InputError(
-                f"{self.weights} holds {config.model_type}, this encoder is {self.architecture}: "
-                "set architecture to that, if HFSoundEncoder knows it"
-            )
+        check_architecture(self, config.model_type)
         theirs: dict[str, object] = {
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
@@ -273,18 +262,5 @@ class HFSoundEncoder(nn.Module):
         if self.architecture != "data2vec-audio":
             theirs["conv_norm"] = config.feat_extract_norm
             theirs["stable"] = config.do_stable_layer_norm
-        other = {key: value for key, value in theirs.items() if value != getattr(self, key)}
-        if other:
-            said = ", ".join(f"{key}: {value}" for key, value in other.items())
-            raise InputError(f"{self.weights} are weights of another kind: set {said}")
-        own: Any = self.network.config
-        for key in _FIXED:
-            if _plain(getattr(config, key, None)) != _plain(getattr(own, key, None)):
-                raise InputError(
-                    f"{self.weights} needs {key} {getattr(config, key, None)}, HFSoundEncoder has "
-                    f"{getattr(own, key, None)} only"
-                )
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    return list(value) if isinstance(value, tuple) else value
+        own = self.network.config
+        check_settings(self, theirs, config, own, _FIXED, "kind")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from videolit.encoders import hub, pretrained
 from videolit.encoders.base import Motion, VideoEncoder, step_mask
+from videolit.encoders.hf_weights import (
+    check_architecture,
+    check_settings,
+    load_whole,
+    place_of,
+)
 from videolit.encoders.weights import load_state
 from videolit.ops.time import hold
 from videolit.types import InputError
@@ -181,13 +186,7 @@ class HFVideoEncoder(VideoEncoder):
 
         assert self.weights is not None
         weights, kind = self.weights, _KINDS[self.architecture]
-        folder = Path(weights).expanduser()
-        if weights.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
-            raise InputError(
-                f"{weights}: expected a folder with config.json and model.safetensors, as "
-                "save_pretrained writes it, or a name of Hugging Face's hub"
-            )
-        place = str(folder) if folder.is_dir() else weights
+        place = place_of(weights)
         config = hub.fetch(lambda: transformers.AutoConfig.from_pretrained(place), weights)
         self._compare(config)
         model_class = getattr(transformers, f"{kind.model}Model")
@@ -195,22 +194,11 @@ class HFVideoEncoder(VideoEncoder):
         def load() -> Any:  # noqa: ANN401
             return model_class.from_pretrained(place, output_loading_info=True, **kind.arguments)
 
-        model, info = hub.fetch(load, weights)
-        missing = sorted(key for key in info["missing_keys"] if not key.startswith("predictor."))
-        if missing:
-            raise InputError(
-                f"{weights}: {len(missing)} weights of {self.architecture} are not in it: "
-                f"{', '.join(missing[:5])}"
-            )
-        return model
+        return load_whole(load, weights, self.architecture, unused="predictor.")
 
     def _compare(self, config: Any) -> None:  # noqa: ANN401
         """Refuse weights of another network, and say which arguments would be theirs."""
-        if config.model_type != self.architecture:
-            raise InputError(
-                f"{self.weights} holds {config.model_type}, this encoder is {self.architecture}: "
-                "set architecture to that, if HFVideoEncoder knows it"
-            )
+        check_architecture(self, config.model_type)
         ratio = getattr(config, "mlp_ratio", None) or config.intermediate_size / config.hidden_size
         theirs = {
             "hidden_size": config.hidden_size,
@@ -219,19 +207,10 @@ class HFVideoEncoder(VideoEncoder):
             "patch_size": _patch(config),
             "mlp_ratio": ratio,
         }
-        other = {key: value for key, value in theirs.items() if value != getattr(self, key)}
-        if other:
-            said = ", ".join(f"{key}: {value}" for key, value in other.items())
-            raise InputError(f"{self.weights} are weights of another size: set {said}")
         own = type(config)()
         if self.patch_size != _patch(own):
             _set_patch(own, self.patch_size)
-        for key in _FIXED:
-            if _plain(getattr(config, key, None)) != _plain(getattr(own, key, None)):
-                raise InputError(
-                    f"{self.weights} needs {key} {getattr(config, key, None)}, HFVideoEncoder has "
-                    f"{getattr(own, key, None)} only"
-                )
+        check_settings(self, theirs, config, own, _FIXED, "size")
 
     def _check(self) -> None:
         """Refuse sizes that do not go together."""
@@ -274,7 +253,3 @@ def _grid(config: Any, kind: _Kind) -> tuple[int, int, int]:  # noqa: ANN401
     """Return the patches of a clip over time, height and width."""
     side = int(getattr(config, kind.size)) // _patch(config)
     return int(getattr(config, kind.frames)) // _tubelet(config), side, side
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    return list(value) if isinstance(value, tuple) else value

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from videolit.encoders import hub, pretrained
+from videolit.encoders.hf_weights import place_of
 from videolit.encoders.weights import load_state
 from videolit.types import InputError
+
+_FILES = "config.json, model.safetensors and tokenizer.json"
 
 
 class HFTextEncoder(nn.Module):
@@ -45,7 +47,7 @@ class HFTextEncoder(nn.Module):
         if config is None:
             if self.weights is None:
                 raise InputError("HFTextEncoder needs weights, or the text of a config.json")
-            place = self._place(self.weights)
+            place = place_of(self.weights, _FILES)
             found = _fetch(lambda: transformers.AutoConfig.from_pretrained(place), self.weights)
         else:
             found = _parse(transformers, config)
@@ -93,18 +95,8 @@ class HFTextEncoder(nn.Module):
         import transformers
 
         assert self.weights is not None
-        place = self._place(self.weights)
+        place = place_of(self.weights, _FILES)
         return _fetch(lambda: transformers.AutoModel.from_pretrained(place), self.weights)
-
-    def _place(self, weights: str) -> str:
-        """Return the folder or name to read from; a path that is no model's is refused."""
-        folder = Path(weights).expanduser()
-        if weights.startswith((".", "/", "~")) and not (folder / "config.json").is_file():
-            raise InputError(
-                f"{weights}: expected a folder with config.json, model.safetensors and "
-                "tokenizer.json, as save_pretrained writes it, or a name of Hugging Face's hub"
-            )
-        return str(folder) if folder.is_dir() else weights
 
 
 def _fetch(load: Any, weights: str) -> Any:  # noqa: ANN401
