@@ -8,19 +8,14 @@ start over.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import statistics
 from pathlib import Path
 
-from videolit.callbacks.evaluation import versions
+from harness import REAL_DATA, keep, kept, made_on, parser_of, rewrite
+
 from videolit.commands.demo import MODELS, train_and_test
-from videolit.ops.files import atomic_path
 from videolit.synth.actions import single_frame_ceiling, write_actions
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 RESULTS = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- figures:begin -->", "<!-- figures:end -->"
 SIZES = {"num_train": 1200, "num_val": 150, "num_test": 300}
@@ -40,14 +35,11 @@ GESTURES = {
 
 def main() -> None:
     """Run what is missing, then write the tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", default="evidence", help="folder of data and runs (evidence)")
-    parser.add_argument("--tables", action="store_true", help="only write the tables")
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results = kept(RESULTS)
     results.setdefault("generated", {})
     if not options.tables:
         work = Path(options.work)
@@ -61,10 +53,8 @@ def main() -> None:
                 results["generated"][key] = figures(
                     train_and_test(name, data, out, seed=seed, epochs=EPOCHS)
                 )
-                keep(results)
-        gestures = Path(
-            os.environ.get("VIDEOLIT_REAL_DATA", REPOSITORY.parent / "shared" / "data"), "gestures"
-        )
+                keep(RESULTS, results)
+        gestures = REAL_DATA / "gestures"
         if gestures.is_dir() and "gestures" not in results:
             trained = train_and_test(
                 "small_r2plus1d",
@@ -74,9 +64,9 @@ def main() -> None:
                 more=[word for option in GESTURES.items() for word in option],
             )
             results["gestures"] = figures(trained)
-        results["about"] = {"machine": machine(), "versions": versions()}
-        keep(results)
-    write_tables(results)
+        results["about"] = made_on()
+        keep(RESULTS, results)
+    rewrite(BEGIN, END, tables(results))
 
 
 def figures(trained) -> dict:
@@ -98,27 +88,6 @@ def figures(trained) -> dict:
     if set(audit["per_class"]) >= {"sit_down", "stand_up"}:
         found["pairs"] = trained.pairs_reversed
     return found
-
-
-def keep(results: dict) -> None:
-    """Write the results so far."""
-    with atomic_path(RESULTS) as part:
-        part.write_text(json.dumps(results, indent=2) + "\n")
-
-
-def machine() -> str:
-    """Describe the machine by its kind, not by its name."""
-    return f"{os.cpu_count()} CPU cores, {platform.machine()}, Python {platform.python_version()}"
-
-
-def write_tables(results: dict) -> None:
-    """Rewrite the part of the README between the two marks."""
-    readme = REPOSITORY / "README.md"
-    text = readme.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_path(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
 
 
 def tables(results: dict) -> str:

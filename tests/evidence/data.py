@@ -6,19 +6,16 @@ Generated actions, three seeds of data and training. About ten minutes on two co
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 from pathlib import Path
 
-from action import figures, machine
+from action import figures
+from harness import keep, kept, made_on, parser_of, rewrite
 
-from videolit.callbacks.evaluation import versions
 from videolit.commands.demo import train_and_test
 from videolit.data.listing import read_manifest
 from videolit.data.prepare import prepare
 from videolit.data.prepared import PreparedSpec
-from videolit.ops.files import atomic_path
 from videolit.synth.actions import write_actions
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -30,14 +27,11 @@ MODEL = "small_r2plus1d"
 
 def main() -> None:
     """Run what is missing, then write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", default="evidence", help="folder of data and runs (evidence)")
-    parser.add_argument("--tables", action="store_true", help="only write the table")
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"runs": {}}
+    results = kept(RESULTS) or {"runs": {}}
     for seed in [] if options.tables else options.seeds:
         out = Path(options.work) / f"prepared_{seed}"
         raw = write_actions(out / "data", **SIZES, seed=seed, progress=True)
@@ -46,13 +40,9 @@ def main() -> None:
             if f"{kind}/{seed}" not in results["runs"]:
                 trained = train_and_test(MODEL, data, out / kind, seed=seed, epochs=EPOCHS)
                 results["runs"][f"{kind}/{seed}"] = figures(trained)
-                results["about"] = {"machine": machine(), "versions": versions()}
-                with atomic_path(RESULTS) as part:
-                    part.write_text(json.dumps(results, indent=2) + "\n")
-    readme = RESULTS.parent.parent.parent / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    with atomic_path(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{rest.split(END)[1]}")
+                results["about"] = made_on()
+                keep(RESULTS, results)
+    rewrite(BEGIN, END, tables(results))
 
 
 def tables(results: dict) -> str:

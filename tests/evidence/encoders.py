@@ -6,33 +6,24 @@ About ten minutes on two cores, on which nothing else should run. The figures ar
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
-from videolit import cli
-from videolit.ops.files import atomic_path
+from harness import kept, parser_of, rewrite
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+from videolit import cli
+
 RESULTS = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- encoders:begin -->", "<!-- encoders:end -->"
 
 
 def main() -> None:
     """Measure, unless only the table is wanted, and write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--tables", action="store_true", help="only write the table")
+    parser = parser_of(__doc__)
     if not parser.parse_args().tables:
         code = cli.main(["bench", "encoders", "--json", str(RESULTS)])
         if code:
             raise SystemExit(code)
-    readme = REPOSITORY / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_path(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{tables(json.loads(RESULTS.read_text()))}\n{END}{after}")
+    rewrite(BEGIN, END, tables(kept(RESULTS)))
 
 
 def tables(results: dict) -> str:

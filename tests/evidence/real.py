@@ -9,25 +9,18 @@ are read from ``$VIDEOLIT_REAL_DATA``. About an hour and a half on two cores; re
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from harness import REAL_DATA, keep, kept, made_on, newest, parser_of, rewrite, videolit
 
-from videolit.callbacks.evaluation import versions
 from videolit.metrics import bootstrap_interval
-from videolit.ops.files import atomic_path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 RESULTS = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- little:begin -->", "<!-- little:end -->"
 CONFIG = "action/folder_small"
@@ -59,23 +52,19 @@ SETS = {
 
 def main() -> None:
     """Run what is missing, then write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--work", default="evidence/real", help="folder of data and runs")
     parser.add_argument("--jobs", type=int, default=2, help="folds at once, one thread each (2)")
     parser.add_argument("--only", choices=SETS, help="one set only")
-    parser.add_argument("--tables", action="store_true", help="only write the table")
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results = kept(RESULTS)
     if not options.tables:
-        source = Path(os.environ.get("VIDEOLIT_REAL_DATA", REPOSITORY.parent / "shared" / "data"))
         for name in [options.only] if options.only else SETS:
-            if not (source / name).is_dir():
-                print(f"no {name} in {source}: left out")
+            if not (REAL_DATA / name).is_dir():
+                print(f"no {name} in {REAL_DATA}: left out")
                 continue
             data = Path(options.work, name)
-            videolit("prepare", source / name, "--out", data, "--short-side", SHORT_SIDE)
+            videolit("prepare", REAL_DATA / name, "--out", data, "--short-side", SHORT_SIDE)
             jobs = [
                 (Path(options.work), data, *job)
                 for job in folds(name, data)
@@ -84,12 +73,11 @@ def main() -> None:
             with ThreadPoolExecutor(options.jobs) as pool:
                 for key, found in pool.map(run, *zip(*jobs, strict=True)):
                     results[key] = found
-                    results["about"] = {"machine": machine(), "versions": versions()}
-                    with atomic_path(RESULTS) as part:
-                        part.write_text(json.dumps(results, indent=1) + "\n")
+                    results["about"] = made_on()
+                    keep(RESULTS, results)
                     print(key, f"{found['accuracy']:.3f} in {found['seconds']:.0f} s", flush=True)
     if results:
-        write_table(results)
+        rewrite(BEGIN, END, tables(results))
     else:
         print("no results, the README stays as it is")
 
@@ -129,9 +117,9 @@ def run(
     start = time.perf_counter()
     videolit("fit", *common)
     seconds = time.perf_counter() - start
-    folder = sorted((runs / "folder_small").glob("fit_*"), key=lambda path: int(path.name[4:]))[-1]
+    folder = newest(runs, CONFIG, "fit")
     videolit("test", *common, "--ckpt_path", folder / "checkpoints" / "last.ckpt", "--audit")
-    tested = sorted((runs / "folder_small").glob("test_*"), key=lambda path: int(path.name[5:]))[-1]
+    tested = newest(runs, CONFIG, "test")
     card = json.loads(next(tested.glob("evaluation-*.json")).read_text())
     audit = json.loads(next(tested.glob("audit-*.json")).read_text())
     with next(tested.glob("samples-*.csv")).open(newline="") as file:
@@ -146,34 +134,6 @@ def run(
         **{kind: audit[kind] for kind in ("frozen", "shuffled", "reversed")},
         "samples": dict(samples),
     }
-
-
-def videolit(*arguments: object) -> None:
-    """Run a command of videolit with one thread."""
-    done = subprocess.run(
-        [sys.executable, "-m", "videolit", *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-
-
-def machine() -> str:
-    """Describe the machine by its kind, not by its name."""
-    return f"{os.cpu_count()} CPU cores, {platform.machine()}, Python {platform.python_version()}"
-
-
-def write_table(results: dict) -> None:
-    """Rewrite the part of the README between the two marks."""
-    readme = REPOSITORY / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_path(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
 
 
 def tables(results: dict) -> str:

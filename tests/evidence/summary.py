@@ -10,27 +10,20 @@ on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from harness import keep, kept, made_on, newest, parser_of, rewrite, videolit
 
-from videolit.callbacks.evaluation import versions
 from videolit.commands.feature_source import NUM_SIGNALS
 from videolit.data.summary_samples import truth_of
 from videolit.data.summary_sets import read_summary_set
 from videolit.metrics.summary_video import baseline_figures, video_figures
 from videolit.ops.coverage import importance
-from videolit.ops.files import atomic_path
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 RESULTS = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- summary:begin -->", "<!-- summary:end -->"
 CONFIG = "summary/features_transformer"
@@ -56,15 +49,12 @@ MODELS = {
 
 def main() -> None:
     """Run what is missing, then write the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--work", default="evidence/summary", help="folder of data and runs")
-    parser.add_argument("--tables", action="store_true", help="only write the table")
     options = parser.parse_args()
-    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results = kept(RESULTS)
     if not options.tables:
         for seed in options.seeds:
             wanted = [name for name in options.models if f"{name}/{seed}" not in results]
@@ -75,13 +65,13 @@ def main() -> None:
                 results |= without_training(features, seed)
             for name in wanted:
                 results[f"{name}/{seed}"] = train(Path(options.work), features, name, seed)
-                results["about"] = {"machine": machine(), "versions": versions()}
-                keep(results)
+                results["about"] = made_on()
+                keep(RESULTS, results)
                 found = results[f"{name}/{seed}"]
                 print(f"{name}/{seed}: tau {found['tau']:.3f} in {found['seconds']} s", flush=True)
-            keep(results)
+            keep(RESULTS, results)
     if results:
-        write_table(results)
+        rewrite(BEGIN, END, tables(results))
     else:
         print("no results, the README stays as it is")
 
@@ -131,56 +121,15 @@ def train(work: Path, features: Path, name: str, seed: int) -> dict[str, float]:
     start = time.perf_counter()
     videolit("fit", *common)
     seconds = round(time.perf_counter() - start)
-    folder = newest(runs, "fit")
+    folder = newest(runs, CONFIG, "fit")
     videolit("test", *common, "--ckpt_path", folder / "checkpoints" / "best.ckpt")
-    card = json.loads(next(newest(runs, "test").glob("evaluation-*.json")).read_text())
+    card = json.loads(next(newest(runs, CONFIG, "test").glob("evaluation-*.json")).read_text())
     return {
         **{figure: card["metrics"][figure] for figure in ("tau", "rho", "f1")},
         "parameters": card["parameters"],
         "seconds": seconds,
         "split_hash": card["split_hash"],
     }
-
-
-def newest(runs: Path, verb: str) -> Path:
-    """Return the folder of the last run of a verb."""
-    name = CONFIG.rpartition("/")[2]
-    folders = (runs / name).glob(f"{verb}_*")
-    return max(folders, key=lambda path: int(path.name.rpartition("_")[2]))
-
-
-def videolit(*arguments: object) -> None:
-    """Run a command of videolit with one thread."""
-    done = subprocess.run(
-        [sys.executable, "-m", "videolit", *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-
-
-def keep(results: dict) -> None:
-    """Write the results so far."""
-    with atomic_path(RESULTS) as part:
-        part.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
-
-
-def machine() -> str:
-    """Describe the machine by its kind, not by its name."""
-    return f"{os.cpu_count()} CPU cores, {platform.machine()}, Python {platform.python_version()}"
-
-
-def write_table(results: dict) -> None:
-    """Rewrite the part of the README between the two marks."""
-    readme = REPOSITORY / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_path(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{tables(results)}\n{END}{after}")
 
 
 def tables(results: dict) -> str:
