@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import get_args
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from videolit.commands.feature_set import RawLayout, Written, write_features
 from videolit.commands.feature_source import FeatureSource, source_of
+from videolit.commands.progress import video_progress
 from videolit.commands.quiet import quieten
 from videolit.commands.summarize import load_model, settings_from_json
 from videolit.encoders import IdentityEncoder
@@ -45,17 +45,8 @@ def main(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     quieten()
     source = _source(options)
-    console = Console(stderr=True)
     begin = time.perf_counter()
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with video_progress() as progress:
         bar = progress.add_task("checking the videos", total=None)
 
         def show(done: float, total: int, name: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from videolit.commands.progress import video_progress
 from videolit.commands.timeline import find_actions
 from videolit.types import InputError
 
@@ -63,16 +63,7 @@ def main(options: argparse.Namespace) -> int:
         )
     given = {n: getattr(options, n) for n in _OPTIONS if getattr(options, n) is not None}
     folder = options.output or "timelines"
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with video_progress() as progress:
         bar = progress.add_task("", total=None)
 
         def show(name: str, share: float | None) -> None:

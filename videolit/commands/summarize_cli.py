@@ -11,9 +11,9 @@ from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from videolit.commands.feature_source import source_of
+from videolit.commands.progress import video_progress
 from videolit.commands.quiet import quieten
 from videolit.commands.shots import MAX_SHOT, MIN_SHOT, Shots
 from videolit.commands.summarize import Model, load_model, settings_from_json, summarize
@@ -72,16 +72,7 @@ def main(argv: Sequence[str]) -> int:
     model = _model(options)
     rows: list[tuple[str, Path, dict[str, Any] | str]] = []
     taken: set[str] = set()
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with video_progress() as progress:
         bar = progress.add_task("")
         stage = ""
         for number, path in enumerate(paths, 1):
@@ -112,13 +103,13 @@ def main(argv: Sequence[str]) -> int:
                     raise
                 found = problem.reason if isinstance(problem, VideoError) else str(problem)
             rows.append((path, folder, found))
-    out_console = Console()
+    console = Console()
     if alone:
         found = rows[0][2]
         assert not isinstance(found, str)
-        print_summary(out_console, found, out)
+        print_summary(console, found, out)
     else:
-        print_summaries(out_console, rows, out)
+        print_summaries(console, rows, out)
     return int(any(isinstance(found, str) for _, _, found in rows))
 
 

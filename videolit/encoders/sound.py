@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +9,7 @@ from videolit.encoders.layers import split_layers
 from videolit.ops.attention_block import AttentionBlock
 from videolit.ops.checks import check_dropout, check_heads, check_least
 from videolit.ops.mel import log_mel
+from videolit.ops.waves import waves
 from videolit.types import InputError
 
 # Windows of 25 ms every 10 ms, as in most of speech recognition since Davis & Mermelstein 1980.
@@ -159,10 +158,7 @@ def in_seconds(seconds: Tensor, size: int) -> Tensor:
     Returns:
         float ``(..., D)`` in [-1, 1] in the dtype of ``seconds``.
     """
-    places = torch.linspace(0, 1, size // 2, device=seconds.device, dtype=torch.float32)
-    wavelengths = _SHORTEST * (_LONGEST / _SHORTEST) ** places
-    angles = 2 * math.pi * seconds.float()[..., None] / wavelengths
-    return torch.cat([angles.sin(), angles.cos()], -1).to(seconds.dtype)
+    return waves(seconds, size, _SHORTEST, _LONGEST).to(seconds.dtype)
 
 
 def check_sound(samples: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 
 from videolit.fusion.base import Fusion, Stream, share
 from videolit.ops.checks import check_heads
+from videolit.ops.waves import waves
 from videolit.types import InputError
 
 # Shortest and longest wave of positions: a spectrum's step and a long scene.
@@ -115,8 +115,4 @@ def second_waves(seconds: Tensor, size: int) -> Tensor:
     Returns:
         float ``(B, T, size)`` in [-1, 1].
     """
-    ratio = _LONGEST_SECONDS / _SHORTEST_SECONDS
-    exponents = torch.linspace(0, 1, size // 2, device=seconds.device, dtype=torch.float32)
-    rates = 2 * math.pi / (_SHORTEST_SECONDS * ratio**exponents)
-    angles = seconds.float()[:, :, None] * rates
-    return torch.cat([angles.sin(), angles.cos()], 2)
+    return waves(seconds, size, _SHORTEST_SECONDS, _LONGEST_SECONDS)
