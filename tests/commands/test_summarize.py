@@ -317,6 +317,13 @@ def test_what_is_kept_wins_and_may_be_all(long):
     assert length(chosen(record)) == pytest.approx(2)
 
 
+def test_ranges_may_end_after_the_video(long, tmp_path):
+    settings = Settings(ratio=0.3, keep=((25, 99),), drop=((0, 1), (20, 99)))
+    record = summarize(long, tmp_path, settings=settings, video=False)
+    assert "scores.png" in record["files"]
+    assert chosen(record)[-1]["end"] == record["source"]["duration"]
+
+
 def test_a_range_shorter_than_a_frame_is_still_kept(long):
     ranges = ((3.02, 3.03), (10.16, 10.17), (25.99, 25.999))
     record = summarize(long, settings=Settings(seconds=2, keep=ranges))

@@ -18,6 +18,7 @@ from videolit.data.cut import write_cut
 from videolit.data.cut_lists import places_in_summary, write_chapters, write_concat, write_edl
 from videolit.data.index import VideoIndex
 from videolit.data.stills import read_stills
+from videolit.ops.budget import check_ranges
 from videolit.ops.files import atomic_path
 from videolit.plots import save_figure, storyboard, summary_figure
 from videolit.plots.clock import clock
@@ -229,8 +230,9 @@ def _draw_scores(path: Path, record: dict[str, Any]) -> None:
             duration=duration,
             title=_shown(Path(record["source"]["path"]).name),
             budget=min(record["budget"] / duration, 1.0),
-            forced=record["settings"]["keep"],
-            dropped=record["settings"]["drop"],
+            # The settings are as the user gave them, and may end after the video.
+            forced=check_ranges(record["settings"]["keep"], "keep", duration),
+            dropped=check_ranges(record["settings"]["drop"], "drop", duration),
         ),
         path,
     )
