@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from videolit.commands import summary_files
 from videolit.commands.feature_source import FeatureSource, plain_source
@@ -461,6 +462,13 @@ def test_other_features_can_score_without_training(long):
 def test_an_unknown_accelerator_is_an_error():
     with pytest.raises(InputError, match="accelerator"):
         load_model(accelerator="abacus")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is one")
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda"])
+def test_an_accelerator_that_is_not_there_is_an_error(accelerator):
+    with pytest.raises(InputError, match=accelerator):
+        load_model(accelerator=accelerator)
 
 
 def test_two_sources_are_too_many(tmp_path):

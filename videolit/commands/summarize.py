@@ -89,8 +89,8 @@ def load_model(
     """
     try:
         device = Fabric(accelerator=accelerator, devices=1).device
-    except (MisconfigurationException, ValueError) as problem:
-        raise InputError(str(problem)) from problem
+    except (MisconfigurationException, RuntimeError, ValueError) as problem:
+        raise InputError(f"accelerator {accelerator!r}: {problem}") from problem
     if checkpoint is None:
         source = source or plain_source()
         source.encoder.to(device)

@@ -149,7 +149,7 @@ def find_actions(
     manifest = list_videos(wanted, allow_outside_root=allow_outside_root)
     try:
         device = Fabric(accelerator=accelerator, devices=1).device
-    except (MisconfigurationException, ValueError) as problem:
+    except (MisconfigurationException, RuntimeError, ValueError) as problem:
         raise InputError(f"accelerator {accelerator!r}: {problem}") from problem
     task.to(device).eval()
     model = _describe(task, checkpoint)
