@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import h5py
 import lightning.pytorch as pl
@@ -19,7 +20,7 @@ from videolit.data.sound_writer import write_video_with_sound
 from videolit.data.summary import SummaryDataModule
 from videolit.encoders import AppearanceEncoder, IdentityEncoder
 from videolit.tasks.summary import SummaryTask
-from videolit.types import InputError
+from videolit.types import InputError, VideoError
 
 FPS, SECONDS = 10, 20
 # Seconds; 15 % of the video are 3 s.
@@ -189,6 +190,21 @@ def test_a_folder_without_scores_goes_on_where_it_stopped_and_tells_what_is_brok
     assert found.records[0].user_scores is None
     with h5py.File(out) as file:
         assert file["deep/b.mp4/fps"][()] == FPS
+
+
+def test_a_scored_video_that_cannot_be_read_is_listed_and_the_others_are_taken(tmp_path, capsys):
+    root = scored_folder(tmp_path / "videos", ["a.mp4", "b.mp4", "c.mp4"])
+    (root / "b.mp4").write_text("no video")
+    (root / "c.mp4").write_bytes(b"")
+    out = tmp_path / "f.h5"
+    assert cli.main(["features", str(root), "--out", str(out)]) == 1
+    said = capsys.readouterr().out
+    assert "1 of 3 videos are in" in said
+    assert re.search(r"^b\.mp4 +not a video: text", said, re.MULTILINE)
+    assert re.search(r"^c\.mp4 +is empty", said, re.MULTILINE)
+    assert eccv16(out).ids == ("a.mp4",)
+    with pytest.raises(VideoError, match=r"b\.mp4"):
+        raw_videos(root)
 
 
 def test_a_list_names_its_videos_from_its_folder(tmp_path):

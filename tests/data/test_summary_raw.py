@@ -15,7 +15,7 @@ from videolit.data.layouts.summe_raw import summe_raw
 from videolit.data.layouts.tvsum_raw import tvsum_raw
 from videolit.data.reader import VideoReader
 from videolit.data.writer import write_video
-from videolit.types import InputError
+from videolit.types import InputError, VideoError
 
 
 def video(path, num_frames=40, fps=10):
@@ -138,6 +138,20 @@ def test_tvsum_raw_tells_which_videos_are_missing(tmp_path):
     video(tmp_path / "video" / "a.mp4")
     with pytest.raises(InputError, match=r"1 of 2 videos of .* are not in '.*video': b"):
         tvsum_raw(tmp_path)
+
+
+def test_videos_that_cannot_be_read_are_left_out_where_that_is_noted(tmp_path):
+    write_tvsum_mat(tmp_path / "ydata-tvsum50.mat", {"a": np.ones((3, 40)), "b": np.ones((3, 40))})
+    for name in "ab":
+        summe(tmp_path, np.zeros((40, 2)), name)
+        video(tmp_path / "videos" / f"{name}.mp4")
+    (tmp_path / "videos" / "b.mp4").write_bytes(b"")
+    for read in (summe_raw, tvsum_raw):
+        unread = {}
+        assert read(tmp_path, unread=unread).ids == ("a.mp4",)
+        assert unread == {"b.mp4": "is empty (0 bytes)"}
+        with pytest.raises(VideoError, match="is empty"):
+            read(tmp_path)
 
 
 def hisum(path, summary="gt_summary", points=((0, 4), (4, 9), (9, 12)), **changes):

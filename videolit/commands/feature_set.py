@@ -64,7 +64,11 @@ class Written(NamedTuple):
 
 
 def raw_videos(
-    root: str | Path, layout: RawLayout | None = None, *, allow_unlabelled: bool = False
+    root: str | Path,
+    layout: RawLayout | None = None,
+    *,
+    allow_unlabelled: bool = False,
+    unread: dict[str, str] | None = None,
 ) -> tuple[str, list[RawVideo]]:
     """Return the name of a set of raw videos, and its videos in the order of their names.
 
@@ -74,10 +78,12 @@ def raw_videos(
             list (``.csv``, ``.jsonl``) without any; or one video.
         layout: How the annotations lie there; None = see what there is.
         allow_unlabelled: Take videos of a folder of which its score file says nothing.
+        unread: Gets why a video with annotations cannot be read, by its name: they refer to its
+            frames, and it is left out; None = that is an error.
 
     Raises:
         InputError: If there is no video, or what lies there is not as the layout demands.
-        VideoError: If a video with annotations cannot be read: they refer to its frames.
+        VideoError: If a video with annotations cannot be read and ``unread`` is None.
     """
     path = Path(root)
     if not path.exists():
@@ -88,7 +94,9 @@ def raw_videos(
         )
     layout = layout or (_recognise(path) if path.is_dir() else None)
     if layout is not None:
-        found = read_summary_set(path, layout, fps=_EVERY_FRAME, allow_unlabelled=allow_unlabelled)
+        found = read_summary_set(
+            path, layout, fps=_EVERY_FRAME, allow_unlabelled=allow_unlabelled, unread=unread
+        )
         return found.name, [RawVideo(r.video_id, r.source, r) for r in found.records]
     if path.is_dir():
         names = sorted(videos_below(str(path)), key=natural_order)
@@ -141,15 +149,14 @@ def write_features(
 
     Raises:
         InputError: If the data or the file cannot be used, or the file has other features.
-        VideoError: If a video with annotations cannot be read.
     """
     if Path(out).suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(f"features go into an HDF5 file: name it .h5, got {str(out)!r}")
     # A file of other features is refused before every video is looked at.
     FeatureFile(out, source.settings)
-    name, videos = raw_videos(root, layout, allow_unlabelled=allow_unlabelled)
-    device = next((p.device for p in source.encoder.parameters()), "cpu")
     unread: dict[str, str] = {}
+    name, videos = raw_videos(root, layout, allow_unlabelled=allow_unlabelled, unread=unread)
+    device = next((p.device for p in source.encoder.parameters()), "cpu")
     size = new = before = 0
     with FeatureFile(out, source.settings, name) as file:
         there = file.done()

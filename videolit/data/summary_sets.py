@@ -35,6 +35,7 @@ def read_summary_set(
     *,
     fps: float = 2.0,
     allow_unlabelled: bool = False,
+    unread: dict[str, str] | None = None,
 ) -> SummarySet:
     """Read the videos of a summary data set and what its annotators said.
 
@@ -43,11 +44,13 @@ def read_summary_set(
         layout: How the data lies there; None = see what there is.
         fps: Steps per second of raw videos; HDF5 files have theirs.
         allow_unlabelled: Take videos of ``folder`` that nobody annotated.
+        unread: Gets why a raw video cannot be read, by its name, and the set goes without it; None
+            = that is an error.
 
     Raises:
         InputError: If the layout is unknown or there is none, or what lies there is not as it
             demands.
-        VideoError: If a raw video cannot be read.
+        VideoError: If a raw video cannot be read and ``unread`` is None.
     """
     if layout is not None and layout not in get_args(SummaryLayout):
         raise InputError(f"unknown layout {layout!r}; known are\n{_NEEDS}")
@@ -57,11 +60,11 @@ def read_summary_set(
     stored = _stored(path) if layout in (None, "eccv16", "mrhisum") else None
     match layout or _recognise(path, stored):
         case "summe_raw":
-            return summe_raw(path, fps)
+            return summe_raw(path, fps, unread=unread)
         case "tvsum_raw":
-            return tvsum_raw(path, fps)
+            return tvsum_raw(path, fps, unread=unread)
         case "folder":
-            return summary_folder(path, fps, allow_unlabelled=allow_unlabelled)
+            return summary_folder(path, fps, allow_unlabelled=allow_unlabelled, unread=unread)
         case "mrhisum":
             return mrhisum(_demand(path, stored))
         case "eccv16":

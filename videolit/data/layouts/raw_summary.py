@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from videolit.data.reader import VideoReader
 from videolit.data.rows import VIDEO_SUFFIXES
-from videolit.types import InputError
+from videolit.types import InputError, VideoError
 
 # Timestamps are rounded to the container's clock, as in videolit.ops.sampling.
 _CLOCK = 5e-4
@@ -31,6 +31,28 @@ def frame_times(path: Path) -> tuple[NDArray[np.float64], float]:
     """
     with VideoReader(path) as reader:
         return reader.timestamps, reader.fps
+
+
+def frame_times_of(
+    path: Path, video_id: str, unread: dict[str, str] | None
+) -> tuple[NDArray[np.float64], float] | None:
+    """Return :func:`frame_times`, or None where the file cannot be read and that is taken note of.
+
+    Args:
+        path: The video.
+        video_id: Its name in the set.
+        unread: Gets the reason by that name; None = raise it.
+
+    Raises:
+        VideoError: If the file cannot be read and ``unread`` is None.
+    """
+    try:
+        return frame_times(path)
+    except VideoError as problem:
+        if unread is None:
+            raise
+        unread[video_id] = problem.reason
+        return None
 
 
 def pick_frames(timestamps: NDArray[np.float64], fps: float) -> NDArray[np.int64]:

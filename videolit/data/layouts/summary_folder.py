@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videolit.data.hdf5 import natural_order
-from videolit.data.layouts.raw_summary import frame_times, pick_frames
+from videolit.data.layouts.raw_summary import frame_times_of, pick_frames
 from videolit.data.rows import VIDEO_SUFFIXES
 from videolit.data.score_files import Segment, raise_problems, read_score_file
 from videolit.data.summary_records import SummaryRecord, SummarySet, folder_splits
@@ -19,7 +19,13 @@ SCORE_FILES = ("scores.json", "scores.csv")
 _SHOWN = 5
 
 
-def summary_folder(root: Path, fps: float = 2.0, *, allow_unlabelled: bool = False) -> SummarySet:
+def summary_folder(
+    root: Path,
+    fps: float = 2.0,
+    *,
+    allow_unlabelled: bool = False,
+    unread: dict[str, str] | None = None,
+) -> SummarySet:
     """Read ``scores.json`` or ``scores.csv`` and the videos that it names.
 
     See :func:`videolit.data.score_files.read_score_file` for both schemas. A frame belongs to a
@@ -34,10 +40,12 @@ def summary_folder(root: Path, fps: float = 2.0, *, allow_unlabelled: bool = Fal
         root: The folder.
         fps: Steps per second.
         allow_unlabelled: Take videos of which the file says nothing, without scores.
+        unread: Gets why a video cannot be read, by its name, and the set goes without it; None =
+            that is an error.
 
     Raises:
         InputError: If a video is missing, is not in the file, or a row is wrong.
-        VideoError: If a video cannot be read.
+        VideoError: If a video cannot be read and ``unread`` is None.
     """
     files = [root / name for name in SCORE_FILES if (root / name).is_file()]
     if len(files) != 1:
@@ -63,10 +71,11 @@ def summary_folder(root: Path, fps: float = 2.0, *, allow_unlabelled: bool = Fal
             f"{_some(silent)}; give them a row, take them away, or set allow_unlabelled"
         )
     problems: list[str] = []
-    records = tuple(
-        _record(root, video, annotations.get(video, {}), fps, problems)
+    read = (
+        _record(root, video, annotations.get(video, {}), fps, problems, unread)
         for video in sorted([*annotations, *silent], key=natural_order)
     )
+    records = tuple(record for record in read if record is not None)
     raise_problems(path, problems)
     return SummarySet(
         name=root.resolve().name,
@@ -85,8 +94,12 @@ def _record(
     users: Mapping[str, Sequence[Segment]],
     fps: float,
     problems: list[str],
-) -> SummaryRecord:
-    times, rate = frame_times(root / video)
+    unread: dict[str, str] | None,
+) -> SummaryRecord | None:
+    known = frame_times_of(root / video, video, unread)
+    if known is None:
+        return None
+    times, rate = known
     picks = pick_frames(times, fps)
     rows = [_frame_scores(segments, times, 1 / rate, problems) for segments in users.values()]
     scores = np.stack(rows) if rows else None

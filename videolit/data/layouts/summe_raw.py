@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from videolit.data.layouts.common import find_folder
-from videolit.data.layouts.raw_summary import fit_frames, frame_times, pick_frames, videos_by_stem
+from videolit.data.layouts.raw_summary import (
+    fit_frames,
+    frame_times_of,
+    pick_frames,
+    videos_by_stem,
+)
 from videolit.data.summary_records import SummaryRecord, SummarySet
 from videolit.types import InputError
 
 
-def summe_raw(root: Path, fps: float = 2.0) -> SummarySet:
+def summe_raw(root: Path, fps: float = 2.0, *, unread: dict[str, str] | None = None) -> SummarySet:
     """Read ``GT/<name>.mat`` and ``videos/<name>.mp4``.
 
     ``user_score`` ``(n_frames, U)`` is above 0 where an annotator chose the frame. The common score
@@ -23,11 +28,13 @@ def summe_raw(root: Path, fps: float = 2.0) -> SummarySet:
     Args:
         root: The folder of both.
         fps: Steps per second.
+        unread: Gets why a video cannot be read, by its name, and the set goes without it; None =
+            that is an error.
 
     Raises:
         InputError: If a file is missing or is none of these, or the annotations are those of
             another video.
-        VideoError: If a video cannot be read.
+        VideoError: If a video cannot be read and ``unread`` is None.
     """
     tables = sorted(find_folder(root, ("GT",), "the annotations of SumMe").glob("*.mat"))
     folder = find_folder(root, ("videos", "video"), "the videos of SumMe")
@@ -40,9 +47,10 @@ def summe_raw(root: Path, fps: float = 2.0) -> SummarySet:
             f"{len(missing)} of {len(tables)} annotated videos are not in {str(folder)!r}: "
             f"{', '.join(missing[:5])}{', …' * (len(missing) > 5)}"
         )
+    records = (_record(path, videos[path.stem], fps, unread) for path in tables)
     return SummarySet(
         name="summe",
-        records=tuple(_record(path, videos[path.stem], fps) for path in tables),
+        records=tuple(record for record in records if record is not None),
         reduce="max",
         notes=(
             "SumMe's annotators selected frames and gave no scores: rank correlations compare with "
@@ -51,8 +59,13 @@ def summe_raw(root: Path, fps: float = 2.0) -> SummarySet:
     )
 
 
-def _record(path: Path, video: Path, fps: float) -> SummaryRecord:
-    times, rate = frame_times(video)
+def _record(
+    path: Path, video: Path, fps: float, unread: dict[str, str] | None
+) -> SummaryRecord | None:
+    known = frame_times_of(video, video.name, unread)
+    if known is None:
+        return None
+    times, rate = known
     summary = fit_frames(f"{path}, user_score", _chosen(path), len(times), rate).astype(np.bool_)
     picks = pick_frames(times, fps)
     return SummaryRecord(

@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from videolit.data.layouts.common import find_folder
-from videolit.data.layouts.raw_summary import fit_frames, frame_times, pick_frames, videos_by_stem
+from videolit.data.layouts.raw_summary import (
+    fit_frames,
+    frame_times_of,
+    pick_frames,
+    videos_by_stem,
+)
 from videolit.data.layouts.tvsum_annotations import find_tvsum_annotations, read_tvsum_annotations
 from videolit.data.summary_records import SummaryRecord, SummarySet
 from videolit.types import InputError
@@ -15,7 +20,7 @@ from videolit.types import InputError
 _FOLDERS = ("video", "videos", "ydata-tvsum50-v1_1/video")
 
 
-def tvsum_raw(root: Path, fps: float = 2.0) -> SummarySet:
+def tvsum_raw(root: Path, fps: float = 2.0, *, unread: dict[str, str] | None = None) -> SummarySet:
     """Read ``ydata-tvsum50.mat`` or ``ydata-anno.tsv``, and the videos ``video/<id>.mp4``.
 
     The common score is the annotators' mean, spread to [0, 1] in each video as in the HDF5 file of
@@ -24,10 +29,12 @@ def tvsum_raw(root: Path, fps: float = 2.0) -> SummarySet:
     Args:
         root: The folder of all of them.
         fps: Steps per second.
+        unread: Gets why a video cannot be read, by its name, and the set goes without it; None =
+            that is an error.
 
     Raises:
         InputError: If a file is missing, or the annotations are those of other videos.
-        VideoError: If a video cannot be read.
+        VideoError: If a video cannot be read and ``unread`` is None.
     """
     path = find_tvsum_annotations(root)
     if path is None:
@@ -44,7 +51,10 @@ def tvsum_raw(root: Path, fps: float = 2.0) -> SummarySet:
     records = []
     for video in annotated:
         file = videos[video.video_id]
-        times, rate = frame_times(file)
+        known = frame_times_of(file, file.name, unread)
+        if known is None:
+            continue
+        times, rate = known
         where = f"{path}, {video.video_id}"
         levels = fit_frames(where, video.levels, len(times), rate)
         picks = pick_frames(times, fps)
