@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 
 import lightning.pytorch as pl
 import numpy as np
@@ -364,10 +365,25 @@ def test_unlabelled_videos_are_taken_where_that_is_allowed(tmp_path):
 # ---- what is said of the data -------------------------------------------------------------------
 
 
+def test_a_file_of_several_splits_beside_the_features_is_not_passed_over_in_silence(
+    stored, tmp_path
+):
+    features = tmp_path / "own.h5"
+    features.write_bytes(stored.read_bytes())
+    beside = tmp_path / "own_splits.json"
+    splits = [{"train_keys": [f"video_{n}"], "test_keys": ["video_12"]} for n in (1, 2)]
+    beside.write_text(json.dumps(splits))
+    with pytest.warns(UserWarning, match=r"own_splits\.json is no division .* is not used: folds"):
+        ready(features)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ready(stored)
+
+
 def test_an_evaluation_can_say_what_it_is_of(stored, raw):
     told = ready(stored).describe("test")
     assert json.loads(json.dumps(told)) == told
-    assert told["division"] == "fold 0 of 5, seed 0"
+    assert told["division"] == "fold 0 of 5, drawn here with seed 0"
     assert told["decoder"] == "stored features"
     assert told["num_samples"] == 3
     assert told["features"] is None

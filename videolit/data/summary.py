@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from videolit.data.layouts.summary_division import division_file
 from videolit.data.loader import Watch
 from videolit.data.module import Split, VideoDataModule
 from videolit.data.reader import Decoder
@@ -164,6 +166,15 @@ class SummaryDataModule(VideoDataModule):
                     "leave fold at 0, or give a split_file"
                 )
             return own
+        if self.split_file is None and found.num_features:
+            # What a data set came with is not to be passed over in silence.
+            beside = division_file(Path(found.records[0].source))
+            if beside.is_file():
+                warnings.warn(
+                    f"{beside.name} is no division into train, val and test, and is not used: "
+                    f"folds are drawn with seed {self.seed}. To use it, set split_file to it",
+                    stacklevel=2,
+                )
         folds = (
             read_summary_splits(self.split_file, found)
             if self.split_file is not None
@@ -254,7 +265,7 @@ class SummaryDataModule(VideoDataModule):
         if self.split_file is not None:
             divided = f"{Path(self.split_file).name}, split {self.fold}"
         elif not self._own_division(self._set):
-            divided = f"fold {self.fold} of {self.num_folds}, seed {self.seed}"
+            divided = f"fold {self.fold} of {self.num_folds}, drawn here with seed {self.seed}"
         spec = self.clip_spec
         return {
             "data": self._set.name,

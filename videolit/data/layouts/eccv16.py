@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from videolit.data.hdf5 import open_hdf5, read_array, read_number, read_text, video_groups
-from videolit.data.layouts.summary_division import read_division
+from videolit.data.layouts.summary_division import division_file, read_division
 from videolit.data.layouts.tvsum_annotations import (
     TVSumVideo,
     find_tvsum_annotations,
@@ -65,8 +65,7 @@ def eccv16(path: Path, annotations: Path | None = None) -> SummarySet:
         scores = {} if annotations is None else _scores(path, names, file, annotations)
         records = tuple(_record(path, file[group], scores.get(group)) for group in names)
         settings = file.attrs.get("settings")
-    beside = path.with_name(f"{path.stem}_splits.json")
-    splits = read_division(beside, names) or folder_splits(names)
+    splits = read_division(division_file(path), names) or folder_splits(names)
     return SummarySet(
         name=name,
         records=records,

@@ -11,6 +11,11 @@ from videolit.types import InputError
 _PARTS = ("train", "val", "test")
 
 
+def division_file(path: Path) -> Path:
+    """Return where the division of a file of features lies, ``<name>_splits.json`` beside it."""
+    return path.with_name(f"{path.stem}_splits.json")
+
+
 def read_division(path: Path, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the videos of each part.
 
