@@ -5,6 +5,7 @@ import io
 import math
 import subprocess
 import sys
+from typing import NamedTuple
 
 import cv2
 import matplotlib
@@ -12,6 +13,7 @@ import matplotlib.colors
 import numpy as np
 import pytest
 from IPython.core.formatters import DisplayFormatter
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from videolit.plots import (
@@ -26,6 +28,7 @@ from videolit.plots import (
     read_history,
     reliability_figure,
     save_figure,
+    theme,
     training_curves,
 )
 from videolit.plots.theme import RIGHT, RIGHT_SYMBOL, WRONG, WRONG_SYMBOL
@@ -428,6 +431,33 @@ def test_names_are_text_not_formulas():
     assert save._repr_png_()
     assert clip_grid([grey_clip()], [ClipLabel(r"$\frac$", "$$")])._repr_jpeg_()
     assert set(names) <= set(texts(save))
+
+
+class Listed(NamedTuple):
+    """What matplotlib knows of a font."""
+
+    name: str
+    fname: str
+    style: str = "normal"
+
+
+def test_a_font_of_any_name_lends_the_signs_that_the_theme_lacks(tmp_path, monkeypatch):
+    # STIX stands for a font of another script: it has signs that DejaVu Sans lacks.
+    sign = "\u2a6d"
+    plain, other = (
+        font_manager.findfont(name, fallback_to_default=False)
+        for name in ("DejaVu Sans", "STIXGeneral")
+    )
+    broken = tmp_path / "broken.ttf"
+    broken.write_bytes(b"no font")
+    listed = [
+        Listed("Broken", str(broken)), Listed("Leaning", other, "italic"), Listed("Plain", plain),
+        Listed("DejaVu Sans", plain), Listed("Foreign", other), Listed("Late", other),
+    ]  # fmt: skip
+    monkeypatch.setattr(theme, "_SCRIPTS", sign + "a")
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", listed)
+    found = theme.fonts.__wrapped__()
+    assert found == ("DejaVu Sans", "Foreign")
 
 
 def test_figures_neither_read_nor_change_the_users_style():

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ft2font import FT2Font
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
@@ -63,6 +64,8 @@ _FONTS = (
     "Malgun Gothic",
     "WenQuanYi Zen Hei",
 )
+# A sign of each of Chinese, Japanese and Korean.
+_SCRIPTS = "\u4e2d\u3042\ud55c"
 
 # CSS pixels per inch, and twice as many for screens of high density.
 SCREEN_DPI = 96
@@ -95,9 +98,36 @@ def shows_frames(figure: matplotlib.figure.Figure) -> bool:
 
 @functools.cache
 def fonts() -> tuple[str, ...]:
-    """Return the installed font families of the theme, the preferred one first."""
-    installed = {entry.name for entry in font_manager.fontManager.ttflist}
-    return tuple(name for name in _FONTS if name in installed)
+    """Return the font families that draw, the preferred one first.
+
+    These are the installed ones of the theme, and any others that write Chinese, Japanese or
+    Korean where none of the theme does.
+    """
+    entries = font_manager.fontManager.ttflist
+    installed = {entry.name for entry in entries}
+    found = [name for name in _FONTS if name in installed]
+    lacking = set(_SCRIPTS)
+    for entry in entries:
+        if entry.name in found:
+            lacking -= _signs_of(entry.fname, lacking)
+    for entry in entries:
+        # matplotlib's last resort has a box for every sign.
+        if lacking and entry.style == "normal" and not entry.name.startswith("Last Resort"):
+            lent = _signs_of(entry.fname, lacking)
+            if lent:
+                found.append(entry.name)
+                lacking -= lent
+    return tuple(found)
+
+
+def _signs_of(path: str, signs: set[str]) -> set[str]:
+    """Return which of some signs a font file has."""
+    try:
+        font = FT2Font(path)
+    except (OSError, RuntimeError):
+        # matplotlib lists files that it cannot draw with.
+        return set()
+    return {sign for sign in signs if font.get_char_index(ord(sign))}
 
 
 @contextlib.contextmanager
