@@ -43,7 +43,7 @@ class Memory(nn.Module):
         return result
 
     def counts(self, steps: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the likeness to all steps before and to all after, ``(B, T, num_heads)``, at least float32.
+        """Return the likeness to all steps before and after, float ``(B, T, num_heads)``.
 
         Args:
             steps: float ``(B, T, size)``.
