@@ -43,6 +43,8 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).addFilter(_is_news)
+    # It tells of every title whose letters no bold font has.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     warnings.formatwarning = _plain_warning
 
 
