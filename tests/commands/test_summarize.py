@@ -434,10 +434,38 @@ def test_a_video_that_cannot_be_read_is_an_error(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(long, tmp_path):
+@pytest.fixture
+def undecoded(monkeypatch):
+    """Let no frame be decoded."""
+
+    def describe(*arguments, **more):
+        raise AssertionError("the video was decoded")
+
+    monkeypatch.setattr(FeatureSource, "describe", describe)
+
+
+@pytest.mark.parametrize("below", ["", "sub", "sub/more"])
+def test_a_folder_that_cannot_be_made_is_told_before_the_video_is_decoded(
+    long, tmp_path, undecoded, below
+):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(InputError, match="cannot make the folder"):
-        summarize(long, tmp_path / "out")
+    with pytest.raises(InputError, match="cannot make the folder .*out is a file"):
+        summarize(long, tmp_path / "out" / below)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Settings(keep=((26, 27),)), r"keep must be seconds start-end within the video \(0 to 26"),
+        (Settings(drop=((30, 31),)), "drop must be seconds start-end within"),
+        (Settings(keep=((0, 9),)), "what must be kept lasts 9.00 s, and the summary may last 3.90"),
+    ],
+)
+def test_ranges_that_cannot_be_are_told_before_the_video_is_decoded(
+    long, undecoded, settings, message
+):
+    with pytest.raises(InputError, match=message):
+        summarize(long, settings=settings)
 
 
 # ---- what scores --------------------------------------------------------------------------------

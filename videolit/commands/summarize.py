@@ -24,8 +24,8 @@ from videolit.commands.feature_source import (
     source_from_record,
 )
 from videolit.commands.shots import find_shots
-from videolit.commands.summary_files import SCHEMA, VERSION, write_summary
-from videolit.commands.summary_selection import rounded, select_segments
+from videolit.commands.summary_files import SCHEMA, VERSION, check_folder, write_summary
+from videolit.commands.summary_selection import foresee, rounded, select_segments
 from videolit.commands.summary_settings import Settings
 from videolit.data.scenes import CutWatcher
 from videolit.encoders import IdentityEncoder
@@ -199,6 +199,9 @@ def summarize(
         timing[name] = round(now - clock, 3)
         clock = now
 
+    foresee(source, settings)
+    if out is not None:
+        check_folder(Path(out))
     found = model.source.describe(
         source,
         device=next(model.source.encoder.parameters(), torch.zeros(0)).device,

@@ -108,6 +108,19 @@ def write_summary(
         part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to; nothing is made.
+
+    Raises:
+        InputError: Tells what is in the way.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise InputError(f"cannot make the folder {folder}: {there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"cannot make or write the folder {folder}: no permission in {there}")
+
+
 def joined(segments: list[dict[str, Any]]) -> list[tuple[float, float]]:
     """Return start and end of what is kept, segments that follow each other as one."""
     parts: list[tuple[float, float]] = []

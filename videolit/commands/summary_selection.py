@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,56 @@ from numpy.typing import NDArray
 
 from videolit.commands.feature_source import Described
 from videolit.commands.summary_settings import Settings
+from videolit.data.scan import VideoScan
 from videolit.ops.budget import Ranges, carve, check_ranges, choose, split_to_fit
 from videolit.types import InputError
 
 Floats = NDArray[np.float64]
 
 RATIO = 0.15
+
+
+def foresee(source: str | Path, settings: Settings) -> None:
+    """Refuse before a video is decoded what would be refused after it.
+
+    Args:
+        source: The video.
+        settings: What is asked for.
+
+    Raises:
+        VideoError: If the video cannot be opened.
+        InputError: If ranges are not in the video, or are longer than the summary may be.
+    """
+    length = VideoScan(source).expected
+    if length <= 0:
+        return
+    # The sound may be longer than the pictures: what is wrong all the same is wrong for sure.
+    keep = check_ranges(settings.keep, "keep", length)
+    check_ranges(settings.drop, "drop", length)
+    _refuse_too_much(sum(end - start for start, end in keep), _budget(settings, length))
+
+
+def _budget(settings: Settings, duration: float) -> float:
+    """Return how many seconds a summary may last."""
+    return min(settings.seconds or (settings.ratio or RATIO) * duration, duration)
+
+
+def _refuse_too_much(must: float, budget: float, slack: float = 1.0) -> None:
+    """Refuse to keep more than the budget.
+
+    Args:
+        must: Seconds that are asked for.
+        budget: Seconds.
+        slack: Seconds by which ends may move to frames.
+
+    Raises:
+        InputError: Tells both.
+    """
+    if must > budget + slack:
+        raise InputError(
+            f"what must be kept lasts {must:.2f} s, and the summary may last {budget:.2f} s: raise "
+            "--seconds or --ratio, or keep less"
+        )
 
 
 def select_segments(
@@ -43,18 +88,13 @@ def select_segments(
     scan = found.scan
     duration = scan.duration
     edges = np.append(scan.index.timestamps, duration)
-    budget = settings.seconds or (settings.ratio or RATIO) * duration
-    budget = min(budget, duration)
+    budget = _budget(settings, duration)
     # What is kept is at least a frame, or nothing might be left of it.
     keep = _whole_frames(check_ranges(settings.keep, "keep", duration), edges)
     drop = check_ranges(settings.drop, "drop", duration)
     spans, forced, owner = _on_frames(*carve(edges[shots], keep, drop), edges)
     must = float((spans[forced, 1] - spans[forced, 0]).sum())
-    if must > budget + 2 / scan.index.fps:
-        raise InputError(
-            f"what must be kept lasts {must:.2f} s, and the summary may last {budget:.2f} s: raise "
-            "--seconds or --ratio, or keep less"
-        )
+    _refuse_too_much(must, budget, slack=2 / scan.index.fps)
     if len(spans) == 0:
         raise InputError("nothing is left to choose from: the whole video is dropped")
     left = budget - must

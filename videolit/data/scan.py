@@ -108,6 +108,11 @@ class VideoScan:
         self.changes = np.empty(0, np.float32)
 
     @property
+    def expected(self) -> float:
+        """Seconds that the header promises, sound included; 0 where it tells nothing sure."""
+        return self._expected if self._container in AUTO_CONTAINERS else 0.0
+
+    @property
     def duration(self) -> float:
         """Seconds of the video, its last frame included; after :meth:`run`."""
         times = self.index.timestamps
