@@ -241,6 +241,26 @@ def test_a_run_that_fails_leaves_no_record(long, tmp_path, monkeypatch):
     assert not (tmp_path / "summary.json").exists()
 
 
+def test_a_run_that_was_stopped_leaves_nothing_to_the_next(long, tmp_path, monkeypatch):
+    def stop(*arguments, **more):
+        raise KeyboardInterrupt
+
+    (tmp_path / "keyframes").mkdir()
+    (tmp_path / "keyframes" / "0001_mine.jpg").write_text("mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(summary_files, "write_chapters", stop)
+        with pytest.raises(KeyboardInterrupt):
+            summarize(long, tmp_path, settings=Settings(ratio=0.5))
+    assert (tmp_path / "summary.mp4").exists()
+    # What a process that is killed leaves of a file that it writes.
+    (tmp_path / ".summary.123.part.mp4").write_text("half")
+    record = summarize(long, tmp_path, settings=Settings(seconds=1), video=False)
+    found = {
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert found == {*record["files"], "keyframes/0001_mine.jpg"}
+
+
 def test_a_record_that_is_no_record_is_replaced(long, tmp_path):
     (tmp_path / "summary.json").write_text('{"segments": [{"keyframe": {"file": "../x"}}, 3]}')
     (tmp_path.parent / "x").write_text("not ours")

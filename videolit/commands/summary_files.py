@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,9 @@ _FILES = (
 # A list of edits numbers at most so many.
 _MOST_EDITS = 999
 _QUALITY = 92
+# There while a summary is written: what lies beside it is of no record yet.
+_BEGUN = ".summary.begun"
+_STILL = re.compile(r"\d{4}_\d+(-\d+)+\.jpg")
 
 
 def write_summary(
@@ -64,6 +68,7 @@ def write_summary(
     except OSError as problem:
         raise InputError(f"cannot make the folder {folder}: {problem.strerror}") from problem
     _forget(folder)
+    (folder / _BEGUN).touch()
     source, length = record["source"]["path"], record["source"]["duration"]
     chosen = [segment for segment in record["segments"] if segment["selected"]]
     parts = joined(chosen)
@@ -106,6 +111,7 @@ def write_summary(
         text = json.dumps(record, ensure_ascii=False) + "\n"
         # A file may have a name that is no UTF-8; JSON can only show its bytes.
         part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+    (folder / _BEGUN).unlink(missing_ok=True)
 
 
 def check_folder(folder: Path) -> None:
@@ -135,6 +141,13 @@ def joined(segments: list[dict[str, Any]]) -> list[tuple[float, float]]:
 
 def _forget(folder: Path) -> None:
     """Remove a summary that is replaced, so that what is there belongs together at all times."""
+    if (folder / _BEGUN).exists():
+        # The run that began it was stopped before its record could name its files.
+        left = [path for path in folder.glob("keyframes/*.jpg") if _STILL.fullmatch(path.name)]
+        left += [*folder.glob(".*.part.*"), *folder.glob("keyframes/.*.part.jpg")]
+        for path in [*left, *(folder / name for name in _FILES)]:
+            path.unlink(missing_ok=True)
+        return
     try:
         known = json.loads((folder / "summary.json").read_bytes())
         if known["schema"] != SCHEMA:
