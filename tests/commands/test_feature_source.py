@@ -1,6 +1,7 @@
 """What turns videos into features: what it makes, its record, and models trained on them."""
 
 import json
+import warnings
 
 import lightning.pytorch as pl
 import numpy as np
@@ -126,6 +127,22 @@ def test_a_record_gives_the_source_back(video):
     np.testing.assert_array_equal(
         plain.describe(video).features, plain_source().describe(video).features
     )
+
+
+def test_random_weights_are_told_and_are_the_same_ones_each_time(video):
+    with pytest.warns(UserWarning, match='TorchvisionFrameEncoder has random weights.* "DEFAULT"'):
+        source_of("TorchvisionFrameEncoder", size=32)
+    torch.manual_seed(1)
+    with pytest.warns(UserWarning, match="random weights.*take one with pretrained weights, or a"):
+        source = source_of("SmallFrameEncoder", {"width": 4}, size=32)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    again = source_from_record(json.dumps(source.settings))
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(again.describe(video).features, source.describe(video).features)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source_of("AppearanceEncoder")
 
 
 def action_checkpoint(path, seed=0):

@@ -218,7 +218,8 @@ def test_what_is_no_time_is_refused(text):
 
 def test_an_encoder_scores_what_needs_no_training(video, tmp_path, capsys):
     arguments = ["--encoder", "SmallFrameEncoder", "--encoder_args", '{"width": 8}', "--fps", "1"]
-    assert cli.main(["summarize", str(video), "--no-video", *arguments]) == 0
+    with pytest.warns(UserWarning, match="SmallFrameEncoder has random weights"):
+        assert cli.main(["summarize", str(video), "--no-video", *arguments]) == 0
     assert "training-free: SmallFrameEncoder, motion and sound" in capsys.readouterr().out
     record = record_in(tmp_path / "summary_talk")
     assert len(record["scores"]["time"]) == SECONDS

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import inspect
 import json
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,13 +204,23 @@ def source_of(
     ]
     if encoder not in known:
         raise InputError(f"there is no encoder {encoder!r}; there are {', '.join(known)}")
+    kind = getattr(kinds, encoder)
     try:
-        built: VideoEncoder = getattr(kinds, encoder)(**dict(arguments or {}))
+        with _same_draw():
+            built: VideoEncoder = kind(**dict(arguments or {}))
     except TypeError as problem:
         raise InputError(f"{encoder}: {problem}") from problem
     built.fetch_pretrained()
     built.load_pretrained()
     pretrained = getattr(built, "weights", None) is not None
+    if not pretrained and any(True for _ in built.parameters()):
+        named = "weights" in inspect.signature(kind).parameters
+        advice = 'name pretrained ones, as \'{"weights": "DEFAULT"}\''
+        warnings.warn(
+            f"{encoder} has random weights, which know nothing of pictures: "
+            f"{advice if named else 'take one with pretrained weights'}, or a checkpoint",
+            stacklevel=2,
+        )
     side = size or 224
     return FeatureSource(
         built,
@@ -238,7 +251,8 @@ def source_from_record(text: str, *, trust: bool = False) -> FeatureSource:
     except (KeyError, TypeError, ValueError) as problem:
         raise InputError(f"features of unknown making: {text[:200]}") from problem
     if weights in ("none", "pretrained"):
-        encoder: VideoEncoder = rebuild(record, VideoEncoder, trust=trust)
+        with _same_draw():
+            encoder: VideoEncoder = rebuild(record, VideoEncoder, trust=trust)
         if weights == "pretrained":
             encoder.fetch_pretrained()
             encoder.load_pretrained()
@@ -254,6 +268,17 @@ def source_from_record(text: str, *, trust: bool = False) -> FeatureSource:
             )
         encoder = load_task(weights, trust=trust).encoder
     return FeatureSource(encoder, clip, weights=weights, **more)
+
+
+@contextlib.contextmanager
+def _same_draw() -> Iterator[None]:
+    """Let random weights be the same ones each time, and leave the user's random numbers alone.
+
+    Features of weights that are drawn anew could not be made of another video, nor gone on with.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
 
 
 def _whole(fps: float, size: int, resize: int, *, stretch: bool = False) -> ClipSpec:
