@@ -103,9 +103,12 @@ def test_summary_experiment_runs(config, verb, watched, stored, tmp_path):
 def test_summary_experiment_chooses_its_epoch_by_validation(config):
     callbacks = yaml.safe_load(config.read_text())["trainer"]["callbacks"]
     monitors = [c["init_args"]["monitor"] for c in callbacks if "monitor" in c["init_args"]]
-    assert monitors
-    assert set(monitors) == {"val/tau"}
     names = [c["init_args"].get("filename") for c in callbacks]
+    if config.stem == "features_dsn":
+        # Of videos without scores: nothing can choose.
+        assert (monitors, names) == ([], ["last"])
+        return
+    assert set(monitors) == {"val/tau"}
     assert names[:2] == ["best", "last"]
 
 

@@ -183,6 +183,7 @@ def test_a_folder_without_scores_goes_on_where_it_stopped_and_tells_what_is_brok
     said = " ".join(capsys.readouterr().out.split())
     assert "2 of 3 videos are in" in said
     assert "(1 of them now," in said
+    assert "Next: videolit fit --config summary/features_dsn" in said
     assert "c.mp4" in said
     found = eccv16(out)
     assert found.ids == ("a.mp4", "deep/b.mp4")
@@ -200,6 +201,7 @@ def test_a_scored_video_that_cannot_be_read_is_listed_and_the_others_are_taken(t
     assert cli.main(["features", str(root), "--out", str(out)]) == 1
     said = capsys.readouterr().out
     assert "1 of 3 videos are in" in said
+    assert "Next: videolit fit --config summary/features_transformer" in said
     assert re.search(r"^b\.mp4 +not a video: text", said, re.MULTILINE)
     assert re.search(r"^c\.mp4 +is empty", said, re.MULTILINE)
     assert eccv16(out).ids == ("a.mp4",)

@@ -55,12 +55,14 @@ class Written(NamedTuple):
         before: Videos that were there.
         unread: Why a video is not there, by name.
         num_features: ``D``; 0 where nothing was written now.
+        labelled: Whether people said something about any of them.
     """
 
     new: int
     before: int
     unread: dict[str, str]
     num_features: int
+    labelled: bool
 
 
 def raw_videos(
@@ -177,7 +179,8 @@ def write_features(
                 continue
             new += 1
             size = found.features.shape[1]
-    return Written(new, before, unread, size)
+    labelled = any(video.record is not None for video in videos)
+    return Written(new, before, unread, size, labelled)
 
 
 def described_record(video: RawVideo, found: Described) -> SummaryRecord:

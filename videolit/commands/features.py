@@ -148,9 +148,11 @@ def _print(
             table.add_row(*(Text(t.encode("utf-8", "replace").decode()) for t in (name, reason)))
         console.print(table)
     if total:
+        # Without scores nothing can be learnt from people, and no epoch be chosen by them.
+        config = "features_transformer" if written.labelled else "features_dsn"
         console.print(
             Text(
-                f"Next: videolit fit --config summary/features_transformer --data.root {out}"
+                f"Next: videolit fit --config summary/{config} --data.root {out}"
                 + (
                     f" --model.encoder.init_args.num_features {written.num_features}"
                     if written.num_features
