@@ -1,5 +1,6 @@
 """The command line as a user meets it: help, errors, names."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -113,6 +114,22 @@ def test_configurations_cannot_import_what_they_like(tmp_path):
     done = run("fit", "--config", str(trap), "--trust", cwd=tmp_path, env=environment)
     assert done.returncode == 2  # it is no encoder
     assert (tmp_path / "ran").exists()
+
+
+def test_a_full_disk_is_told_in_a_line_and_other_failures_are_not_hidden(monkeypatch, capsys):
+    def fail(number):
+        def run(verb, arguments):
+            raise OSError(number, os.strerror(number), "out/x.mp4")
+
+        monkeypatch.setattr(cli, "_run", run)
+
+    fail(errno.ENOSPC)
+    assert cli.main(["doctor"]) == 2
+    told = capsys.readouterr().err
+    assert told == "videolit: error: cannot write out/x.mp4: No space left on device\n"
+    fail(errno.EIO)
+    with pytest.raises(OSError, match="Input/output"):
+        cli.main(["doctor"])
 
 
 def test_config_names_resolve_to_files():

@@ -6,6 +6,7 @@ Only the standard library is imported here: ``videolit --help`` must not wait fo
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -157,6 +158,10 @@ WHAT = {
 }
 
 
+# A full disk, a full quota, and one that only reads.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -177,6 +182,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(arguments[0], arguments[1:])
     except InputError as problem:
         print(f"videolit: error: {problem}", file=sys.stderr)
+        return 2
+    except OSError as problem:
+        if problem.errno not in _NO_ROOM:
+            raise
+        name = f" {problem.filename}" if problem.filename else ""
+        print(f"videolit: error: cannot write{name}: {problem.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("videolit: interrupted", file=sys.stderr)

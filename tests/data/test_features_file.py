@@ -1,10 +1,13 @@
 """Writing features to a file, with stops between; and finding out which layout lies there."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -122,6 +125,27 @@ def test_videos_that_cannot_be_joined_stay(tmp_path):
     part.write_bytes(whole)
     file.finish()
     assert eccv16(path).ids == ("video_1", "video_2")
+
+
+def test_a_full_disk_is_an_error_and_what_is_done_stays(tmp_path, monkeypatch):
+    path = tmp_path / "f.h5"
+    file = FeatureFile(path, SETTINGS)
+    file.add(record("video_1"), features())
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InputError, match="video_2: cannot write: .*No space left"):
+            file.add(record("video_2"), features())
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 1))
+        with pytest.raises(InputError, match=r"takes 0.0 MB, and the disk has 0.0 MB left"):
+            file.finish()
+    assert [item.name for item in tmp_path.iterdir()] == ["f.h5.parts"]
+    file.finish()
+    assert eccv16(path).ids == ("video_1",)
 
 
 def test_a_video_written_again_takes_the_place_of_the_one_before(tmp_path):

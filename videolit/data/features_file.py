@@ -86,12 +86,17 @@ class FeatureFile:
             raise InputError(f"{where}, features: expected finite numbers, found nan or infinity")
         name = hashlib.sha256(record.video_id.encode("utf-8", "surrogateescape")).hexdigest()
         try:
-            with atomic_path(self.parts / f"{name[:32]}.h5") as part, h5py.File(part, "w") as file:
-                self._describe(file)
-                group = file.create_group(record.video_id)
-                for key, value in _values(record, features).items():
-                    packed = "gzip" if key in ("user_summary", "user_scores") else None
-                    group.create_dataset(key, data=value, compression=packed)
+            with atomic_path(self.parts / f"{name[:32]}.h5") as part:
+                # By way of memory: HDF5 ends the whole process where the disk is full.
+                with h5py.File(part.name, "w", driver="core", backing_store=False) as file:
+                    self._describe(file)
+                    group = file.create_group(record.video_id)
+                    for key, value in _values(record, features).items():
+                        packed = "gzip" if key in ("user_summary", "user_scores") else None
+                        group.create_dataset(key, data=value, compression=packed)
+                    file.flush()
+                    image = file.id.get_file_image()
+                part.write_bytes(image)
         except (OSError, UnicodeEncodeError) as error:
             raise InputError(f"{where}: cannot write: {error}") from error
 
@@ -106,6 +111,14 @@ class FeatureFile:
             return
         # A video that was written again takes the place of the one before.
         sources = [*parts, *[self.path] * self.path.exists()]
+        needed = sum(source.stat().st_size for source in sources)
+        room = shutil.disk_usage(self.path.absolute().parent).free
+        if needed > room:
+            raise InputError(
+                f"{self.path}: joining the videos of {str(self.parts)!r} takes {needed / 1e6:.1f} "
+                f"MB, and the disk has {room / 1e6:.1f} MB left: make room, and run the same "
+                "command again; what is done stays there"
+            )
         try:
             with atomic_path(self.path) as whole, h5py.File(whole, "w") as target:
                 self._describe(target)
