@@ -126,6 +126,16 @@ def test_what_folds_cannot_use_is_refused_before_training(stored, tmp_path, caps
     assert not (tmp_path / "out").exists()
 
 
+def test_folds_of_data_that_is_divided_already_are_refused(stored, tmp_path, capsys):
+    (tmp_path / "set.h5").write_bytes(stored.read_bytes())
+    names = [f"video_{n}" for n in range(1, 9)]
+    parts = {"train_keys": names[:4], "val_keys": names[4:6], "test_keys": names[6:]}
+    (tmp_path / "set_splits.json").write_text(json.dumps(parts))
+    assert cli.main(arguments(tmp_path / "set.h5", tmp_path / "out", "--folds", "3")) == 2
+    assert "divided already, into 1 fold: leave --folds out" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_action_models_have_no_folds(tmp_path, capsys):
     out = ["--out", str(tmp_path / "out")]
     assert cli.main(["folds", "--config", "action/small_r2plus1d", *out]) == 2

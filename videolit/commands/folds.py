@@ -90,6 +90,11 @@ def main(argv: Sequence[str]) -> int:
         arguments += ["--data.num_folds", str(options.folds)]
     out = Path(options.out or Path("folds", Path(options.config[0]).stem))
     divisions = plan(arguments)
+    if options.folds not in (None, divisions):
+        raise InputError(
+            f"--folds {options.folds} was asked for, and the data is divided already, into "
+            f"{_count(divisions, 'fold')}: leave --folds out"
+        )
     claim(out, arguments, configs[1::2], options.oracle)
     runs = []
     for seed in range(options.seeds):

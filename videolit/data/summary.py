@@ -172,7 +172,7 @@ class SummaryDataModule(VideoDataModule):
             if beside.is_file():
                 warnings.warn(
                     f"{beside.name} is no division into train, val and test, and is not used: "
-                    f"folds are drawn with seed {self.seed}. To use it, set split_file to it",
+                    f"folds are drawn with seed {self.seed}. To use it: --data.split_file {beside}",
                     stacklevel=2,
                 )
         folds = (
