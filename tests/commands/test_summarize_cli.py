@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 
 import numpy as np
 import pytest
@@ -128,7 +129,9 @@ def test_a_range_beyond_one_of_several_videos_is_its_error_alone(video, silent, 
 def test_a_video_without_sound_is_said_to_have_none(silent, capsys):
     for more in ([], ["--no-video"]):
         assert cli.main(["summarize", str(silent), "--ratio", "0.6", *more]) == 0
-        assert "the video has none" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "the video has none" in said
+        assert "training-free: colour, layout, edges and motion\n" in re.sub(" +\n", "\n", said)
 
 
 def test_a_damaged_sound_and_a_long_table_are_told(video, capsys):

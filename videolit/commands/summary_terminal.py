@@ -47,7 +47,7 @@ def print_summary(console: Console, record: dict[str, Any], folder: Path) -> Non
         console.print(f"… and {len(chosen) - _MOST_SHOWN} more, in summary.json", style="dim")
     console.print()
     console.print(f"{_share(record)}, {_shots(record)}", style="bold", highlight=False)
-    _line(console, "scores", _scores(record["model"]))
+    _line(console, "scores", _scores([record]))
     if sound := _sound(record):
         _line(console, "sound", sound)
     pictures = sum(name.startswith("keyframes/") for name in record["files"])
@@ -85,7 +85,7 @@ def print_summaries(
     console.print()
     good = [found for _, _, found in rows if not isinstance(found, str)]
     if good:
-        _line(console, "scores", _scores(good[0]["model"]))
+        _line(console, "scores", _scores(good))
         _line(console, "in", f"{_shown(out)}{os.sep}, a folder for each video, by its name")
     bad = len(rows) - len(good)
     if bad:
@@ -119,14 +119,16 @@ def _shots(record: dict[str, Any]) -> str:
     return f"{shots} of {record['num_shots']} shot{'s' * (record['num_shots'] > 1)}"
 
 
-def _scores(about: dict[str, Any]) -> str:
-    """Return what scored the moments."""
+def _scores(records: Sequence[dict[str, Any]]) -> str:
+    """Return what scored the moments of videos, one model for all."""
+    about = records[0]["model"]
     if about["kind"] == "checkpoint":
         return f"{_shown(about['checkpoint'])} ({about['temporal']})"
     made = about["features"]
     encoder = json.loads(made["encoder"])["class_path"].rpartition(".")[2]
     looks = "colour, layout, edges" if encoder == "AppearanceEncoder" else encoder
-    return f"training-free: {looks}, motion and sound"
+    heard = any(record["source"]["audio"] for record in records)
+    return f"training-free: {looks}{', motion and sound' if heard else ' and motion'}"
 
 
 def _sound(record: dict[str, Any]) -> str:
