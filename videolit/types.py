@@ -156,6 +156,61 @@ class SummaryBatch(TypedDict):
     truth: list[SummaryTruth]
 
 
+class SentimentBatch(TypedDict):
+    """A batch of utterances for the sentiment task, one row each.
+
+    ``B`` utterances, ``T`` steps, ``D`` numbers of a feature. Of each modality that the data gives
+    there are its values, their mask (True = real, padding comes last) and the middle of each step
+    in seconds from the utterance's beginning. A row of a mask without any True: the utterance lacks
+    the modality, and ``missing`` says why.
+
+    Attributes:
+        video: frames, uint8 ``(B, T, C, H, W)``, or stored features, float32 ``(B, T, D)``.
+        video_mask: bool ``(B, T)``.
+        video_seconds: float32 ``(B, T)``.
+        sound: samples, float32 ``(B, T)`` in [-1, 1], mono, at :attr:`UtteranceSpec.sample_rate`,
+            or stored features, float32 ``(B, T, D)``.
+        sound_mask: bool ``(B, T)``.
+        sound_seconds: float32 ``(B, T)``; only with stored features.
+        text: token numbers, int64 ``(B, T)``, the utterance and behind separators those before it,
+            or stored features, float32 ``(B, T, D)``.
+        text_mask: bool ``(B, T)``.
+        text_seconds: float32 ``(B, T)``.
+        label: int64 ``(B,)``; -1 = not told.
+        score: float32 ``(B,)``, the sentiment on the set's scale; NaN = not told.
+        affect: float32 ``(B, 2)``, valence and arousal on the set's scale; NaN = not told.
+        index: int64 ``(B,)``, the utterance's position in its split.
+        sample_mask: bool ``(B,)``; False = repeats another one, or nothing of it could be read.
+        video_id: names of the utterances.
+        error: why nothing of an utterance could be read, ``""`` when something could.
+        unread: the files that nothing could be read of.
+        missing: for each utterance why a modality is missing, by its name.
+    """
+
+    video: NotRequired[Tensor]
+    video_mask: NotRequired[Tensor]
+    video_seconds: NotRequired[Tensor]
+    sound: NotRequired[Tensor]
+    sound_mask: NotRequired[Tensor]
+    sound_seconds: NotRequired[Tensor]
+    text: NotRequired[Tensor]
+    text_mask: NotRequired[Tensor]
+    text_seconds: NotRequired[Tensor]
+    label: Tensor
+    score: Tensor
+    affect: Tensor
+    index: Tensor
+    sample_mask: Tensor
+    video_id: list[str]
+    error: list[str]
+    unread: list[Unread]
+    missing: list[dict[str, str]]
+
+
+Modality = Literal["video", "sound", "text"]
+MODALITIES: tuple[Modality, ...] = get_args(Modality)
+AFFECT = ("valence", "arousal")
+
 # More frames than any video has steps: sampling "whole" without a limit.
 WHOLE_FRAMES = 1_000_000
 
@@ -276,6 +331,55 @@ class ClipSpec:
         )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UtteranceSpec:
+    """What a model of utterances hears and reads, beside the frames that :class:`ClipSpec` tells.
+
+    Args:
+        sample_rate: Samples of sound per second.
+        max_seconds: Longest part of an utterance that is seen and heard, from its beginning.
+        context: How many utterances said before this one are read too.
+        max_tokens: Most tokens of an utterance and its context.
+        tokenizer: The tokenizer as JSON text; None = words are not read, or were stored.
+
+    Raises:
+        InputError: If a number is out of its range.
+    """
+
+    sample_rate: int = 16_000
+    max_seconds: float = 30.0
+    context: int = 0
+    max_tokens: int = 128
+    tokenizer: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name, least in (("sample_rate", 1000), ("context", 0), ("max_tokens", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not self.max_seconds > 0:
+            raise InputError(f"max_seconds must be above 0, got {self.max_seconds}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> UtteranceSpec:
+        """Build the record from :meth:`to_dict`'s output.
+
+        Raises:
+            InputError: If a setting is unknown, as from a newer version of videolit.
+        """
+        unknown = set(settings) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise InputError(
+                f"unknown settings of utterances {sorted(unknown)}: the checkpoint was written by "
+                "a newer videolit; update this one"
+            )
+        return cls(**settings)
+
+
 def _plural(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
@@ -335,4 +439,84 @@ class ClassSource(Protocol):
 
     def sample_ids(self, split: Literal["train", "val", "test", "predict"]) -> Tensor:
         """Return a number that stands for each sample of a split, int64 ``(N,)``."""
+        ...
+
+
+class SentimentTargets(NamedTuple):
+    """What the utterances of a training split are said to be.
+
+    Attributes:
+        labels: int64 ``(N,)``; -1 = not told.
+        scores: float32 ``(N,)``; NaN = not told.
+        affect: float32 ``(N, 2)``; NaN = not told.
+    """
+
+    labels: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    affect: NDArray[np.float32]
+
+
+class SentimentSource(Protocol):
+    """What the sentiment task asks of the DataModule beside it; no more is shared."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the classes, in label order; empty where nothing has a label."""
+        ...
+
+    @property
+    def score_range(self) -> tuple[float, float] | None:
+        """Lowest and highest sentiment; None where nothing has a score."""
+        ...
+
+    @property
+    def affect_range(self) -> tuple[float, float] | None:
+        """Lowest and highest valence and arousal; None where nothing has them."""
+        ...
+
+    @property
+    def convention(self) -> Literal["emotion", "mosi", "mosei", "sims", "affect"]:
+        """Which published figures belong to the set."""
+        ...
+
+    @property
+    def given_modalities(self) -> Sequence[Modality]:
+        """What batches have."""
+        ...
+
+    @property
+    def num_features(self) -> Mapping[str, int]:
+        """How many numbers a stored feature of each modality has; empty with raw files."""
+        ...
+
+    @property
+    def clip_spec(self) -> ClipSpec | None:
+        """How frames are taken; None without picture, and with stored features."""
+        ...
+
+    @property
+    def utterance_spec(self) -> UtteranceSpec:
+        """How sound and words are read; after setup with the tokenizer."""
+        ...
+
+    @property
+    def num_tokens(self) -> int:
+        """Size of the tokenizer's vocabulary; 0 = none."""
+        ...
+
+    @property
+    def separator(self) -> int:
+        """Number of the token between utterances; -1 = no tokenizer."""
+        ...
+
+    def train_targets(self) -> SentimentTargets:
+        """Return what the training split is said to be, to tell what a constant answer gets."""
+        ...
+
+    def adopt_tokenizer(self, text: str) -> None:
+        """Read words by another tokenizer, that of a checkpoint, given as its JSON text."""
+        ...
+
+    def sample_ids(self, split: Literal["train", "val", "test", "predict"]) -> Tensor:
+        """Return a number that stands for each utterance of a split, int64 ``(N,)``."""
         ...

@@ -18,7 +18,8 @@ from videolit.metrics.summary_video import baseline_figures, video_figures
 from videolit.ops.losses import ranking_loss
 from videolit.ops.rewards import summary_reward
 from videolit.synth.summary_features import write_feature_set
-from videolit.tasks.summary import SummaryTask, refuse_test_monitor, squared_error
+from videolit.tasks.base import refuse_test_monitor
+from videolit.tasks.summary import SummaryTask, squared_error
 from videolit.temporal import RNN, FrameMLP, LocalTransformer, MeanPool
 from videolit.types import InputError
 

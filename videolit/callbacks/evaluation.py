@@ -88,7 +88,8 @@ def run_facts(trainer: pl.Trainer, task: VideoTask) -> dict[str, Any]:
     return {
         "model": {
             part: record[part]["class_path"].rpartition(".")[2]
-            for part in ("task", "encoder", "temporal")
+            for part in ("task", *task.parts())
+            if record[part] is not None
         },
         "parameters": sum(p.numel() for p in task.parameters()),
         "checkpoint": str(ckpt) if ckpt else None,

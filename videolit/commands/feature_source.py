@@ -182,6 +182,8 @@ def source_of(
         if encoder is not None:
             raise InputError("give an encoder or a checkpoint whose encoder to take, not both")
         task = load_task(checkpoint, trust=trust)
+        if task.encoder is None:
+            raise InputError(f"{checkpoint}: its model has no encoder of pictures")
         spec = task.clip_spec or ClipSpec()
         side = size or spec.size
         return FeatureSource(
@@ -266,7 +268,9 @@ def source_from_record(text: str, *, trust: bool = False) -> FeatureSource:
             raise InputError(
                 f"the features were made by the encoder of {weights}, but another file lies there"
             )
-        encoder = load_task(weights, trust=trust).encoder
+        found = load_task(weights, trust=trust).encoder
+        assert found is not None
+        encoder = found
     return FeatureSource(encoder, clip, weights=weights, **more)
 
 

@@ -16,9 +16,10 @@ from videolit.encoders import VideoEncoder
 from videolit.metrics import MajorityBaseline, SampleScores, f1_scores, mean_average_precision
 from videolit.ops.losses import binary_cross_entropy, cross_entropy, focal_loss
 from videolit.ops.mixing import cutmix, mixup, multi_hot
-from videolit.tasks.base import Schedule, VideoTask
+from videolit.tasks.base import VideoTask
 from videolit.tasks.checkpoint import read_record
 from videolit.tasks.classes import build_metrics, label_order, loss_weights
+from videolit.tasks.groups import Schedule
 from videolit.temporal import MeanPool, TemporalModel
 from videolit.types import ClassSource, InputError, VideoBatch
 
@@ -83,6 +84,9 @@ class ActionTask(VideoTask):
         init_from: A file of weights for the encoder; see :class:`VideoTask`.
         compile_model: Use ``torch.compile``.
     """
+
+    encoder: VideoEncoder
+    temporal: TemporalModel
 
     def __init__(
         self,
@@ -157,8 +161,6 @@ class ActionTask(VideoTask):
         self.register_buffer("label_map", None, persistent=False)
         self.register_buffer("loss_weights", None, persistent=False)
         self._built = (False, 0)
-        # How many samples of the last test the model was trained on.
-        self.num_seen = 0
         self._source: ClassSource | None = None
 
     # Building: class names decide the head.
@@ -353,19 +355,6 @@ class ActionTask(VideoTask):
         # A frame is real where either of the two is.
         return video, mask | mask[partner], target
 
-    def on_train_epoch_end(self) -> None:
-        """Stop when the loss is no number any more.
-
-        Raises:
-            InputError: Says what to try.
-        """
-        loss = self.trainer.callback_metrics.get("train/loss_step")
-        if loss is not None and not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the training loss became {float(loss)} in epoch {self.trainer.current_epoch}: "
-                "try a lower learning rate, --trainer.gradient_clip_val 1, or precision 32-true"
-            )
-
     def on_validation_epoch_start(self) -> None:
         """Forget the samples of the epoch before."""
         if self.multi_label:
@@ -432,15 +421,7 @@ class ActionTask(VideoTask):
                     f"tested on ({specs[1].describe()}): repeat the options of the training, or "
                     "use the config.yaml in its folder"
                 )
-        if self.train_ids is not None:
-            seen = torch.isin(source.sample_ids("test"), self.train_ids.cpu())
-            self.num_seen = int(seen.sum())
-            if self.num_seen:
-                rank_zero_warn(
-                    f"{self.num_seen} of {len(seen)} test samples were used in training or to "
-                    "choose the model: this accuracy is no result. Repeat the seed, groups and "
-                    "fractions of the training, or use the config.yaml in its folder"
-                )
+        self.tell_seen(source.sample_ids("test"), "samples", "seed, groups and fractions")
 
     @property
     def test_samples(self) -> SampleScores:

@@ -7,7 +7,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as pl
 import torch
@@ -18,26 +18,42 @@ from torch import Tensor, nn
 
 from videolit import __version__
 from videolit.encoders import VideoEncoder
-from videolit.encoders.layers import layer_parameters, recompute_layers
+from videolit.encoders.layers import recompute_layers
 from videolit.encoders.pretrained import none_or_name
+from videolit.encoders.steps import encode_steps
 from videolit.tasks.checkpoint import FORMAT, IDS_KEY, KEY, describe, part_name, read_record
+from videolit.tasks.groups import Schedule, default_optimizer, parameter_groups, rate_factor
 from videolit.tasks.weights import load_encoder
 from videolit.temporal import MeanPool, TemporalModel
 from videolit.types import ClipSpec, InputError
 
-Schedule = Literal["cosine", "constant"]
+# Of no use once training is over.
+_LEFT_OUT = frozenset({"optimizer", "init_from"})
 
-# Recorded apart from the task's own arguments, or of no use once training is over.
-_LEFT_OUT = frozenset({"encoder", "temporal", "optimizer", "init_from"})
+
+@runtime_checkable
+class Pretrained(Protocol):
+    """An encoder that may have pretrained weights to fetch."""
+
+    def fetch_pretrained(self) -> None:
+        """Download them, unless there are none."""
+        ...
+
+    def load_pretrained(self) -> None:
+        """Load them, unless there are none."""
+        ...
 
 
 class VideoTask(pl.LightningModule):
     """An encoder ``H`` and a temporal model ``G``; a task adds head, loss and metrics.
 
+    A task with more encoders than that of the picture says so in :meth:`encoders` and
+    :meth:`parts`.
+
     Args:
-        encoder: Clips to feature sequences.
+        encoder: Clips to feature sequences; None = the task has no picture.
         temporal: Called with the encoder's ``num_features``, returns the temporal model, as a
-            class or ``functools.partial`` of one does.
+            class or ``functools.partial`` of one does; None = none.
         optimizer: Called with the parameters; None = AdamW with a learning rate of 1e-3 and a
             weight decay of 0.05.
         encoder_lr: Learning rate of the encoder; None = the optimizer's.
@@ -62,8 +78,8 @@ class VideoTask(pl.LightningModule):
 
     def __init__(
         self,
-        encoder: VideoEncoder,
-        temporal: Callable[[int], TemporalModel] = MeanPool,
+        encoder: VideoEncoder | None,
+        temporal: Callable[[int], TemporalModel] | None = MeanPool,
         *,
         optimizer: OptimizerCallable | None = None,
         encoder_lr: float | None = None,
@@ -93,10 +109,17 @@ class VideoTask(pl.LightningModule):
             raise InputError(
                 f"freeze_epochs must be at least 0, and 0 with freeze_encoder, got {freeze_epochs}"
             )
+        if encoder is None and (init_from is not None or freeze_encoder or freeze_epochs):
+            raise InputError(
+                "init_from, freeze_encoder and freeze_epochs are about the encoder of the picture, "
+                "and the model has none: leave them out"
+            )
         self.encoder = encoder
-        self.temporal = (
-            temporal if isinstance(temporal, TemporalModel) else temporal(encoder.num_features)
-        )
+        self.temporal: TemporalModel | None = None
+        if encoder is not None and temporal is not None:
+            self.temporal = (
+                temporal if isinstance(temporal, TemporalModel) else temporal(encoder.num_features)
+            )
         self.optimizer = optimizer
         self.encoder_lr = encoder_lr
         self.layer_decay = layer_decay
@@ -114,8 +137,18 @@ class VideoTask(pl.LightningModule):
         # What it was trained on: preprocessing, and the samples of train and val as numbers.
         self.clip_spec: ClipSpec | None = None
         self.train_ids: Tensor | None = None
-        if freeze_encoder:
-            self.encoder.requires_grad_(False).eval()
+        # How many samples of the last test the model was trained on.
+        self.num_seen = 0
+        if freeze_encoder and encoder is not None:
+            encoder.requires_grad_(False).eval()
+
+    def parts(self) -> dict[str, nn.Module | None]:
+        """Return what a checkpoint names by class and arguments, None where the task has none."""
+        return {"encoder": self.encoder, "temporal": self.temporal}
+
+    def encoders(self) -> dict[str, tuple[nn.Module, float | None]]:
+        """Return the encoders, each with its learning rate, None = the optimizer's."""
+        return {} if self.encoder is None else {"encoder": (self.encoder, self.encoder_lr)}
 
     def encode(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
         """Turn each clip into one vector.
@@ -128,6 +161,7 @@ class VideoTask(pl.LightningModule):
             float ``(B, temporal.num_features)``.
         """
         features, real = self.steps(video, mask)
+        assert self.temporal is not None
         sequence = self.temporal(features, real)
         return self.temporal.pool(sequence, real)
 
@@ -138,6 +172,7 @@ class VideoTask(pl.LightningModule):
             video: ``(B, T, C, H, W)`` as in :class:`~videolit.types.VideoBatch`.
             mask: bool ``(B, T)``; None = all frames are real.
         """
+        assert self.encoder is not None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._rests):
             features, real = self.encoder(video, mask)
         if self._rests and self.training:
@@ -145,10 +180,29 @@ class VideoTask(pl.LightningModule):
             features = features + 0 * sum(p.sum() for p in self.encoder.parameters())
         return features, real
 
+    def frame_steps(self, video: Tensor, mask: Tensor, steps_per_clip: int) -> Tensor:
+        """Return a feature for each frame of whole videos.
+
+        Args:
+            video: ``(B, T, C, H, W)``.
+            mask: bool ``(B, T)``.
+            steps_per_clip: Frames that the encoder gets at once; where it returns fewer steps, they
+                are interpolated.
+
+        Returns:
+            float ``(B, T, encoder.num_features)``.
+        """
+        assert self.encoder is not None
+        least = self.encoder.num_frames[0]
+        return encode_steps(self._clip_steps, video, mask, steps_per_clip, least)
+
+    def _clip_steps(self, video: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return VideoTask.steps(self, video, mask)
+
     def train(self, mode: bool = True) -> VideoTask:
         """Switch modes; a frozen encoder stays at rest, its BatchNorm statistics included."""
         super().train(mode)
-        if self.freeze_encoder or self._rests:
+        if self.encoder is not None and (self.freeze_encoder or self._rests):
             self.encoder.eval()
         return self
 
@@ -166,16 +220,30 @@ class VideoTask(pl.LightningModule):
         if self.freeze_epochs:
             self.train()
 
+    def on_train_epoch_end(self) -> None:
+        """Stop when the loss is no number any more.
+
+        Raises:
+            InputError: Says what to try.
+        """
+        loss = self.trainer.callback_metrics.get("train/loss_step")
+        if loss is not None and not bool(torch.isfinite(loss)):
+            raise InputError(
+                f"the training loss became {float(loss)} in epoch {self.trainer.current_epoch}: "
+                "try a lower learning rate, --trainer.gradient_clip_val 1, or precision 32-true"
+            )
+
     def configure_model(self) -> None:
         """Compile the model, and recompute its blocks, where that is asked for."""
         fitting = self._trainer is not None and self.trainer.state.fn == "fit"
-        if self.recompute and fitting:
+        if self.recompute and fitting and self.encoder is not None:
             recompute_layers(self.encoder.layers())
         # Compiling pays in training only; a file or two are predicted long before it is done.
         wanted = self.compile_model and fitting
         if wanted and not self._is_compiled:
-            self.encoder.compile()
-            self.temporal.compile()
+            for part in (self.encoder, self.temporal):
+                if part is not None:
+                    part.compile()
             self._is_compiled = True
 
     def on_fit_start(self) -> None:
@@ -190,18 +258,24 @@ class VideoTask(pl.LightningModule):
         if self._has_weights:
             return
         self._has_weights = True
-        if self.init_from is not None:
+        wanted = [
+            part
+            for name, (part, _) in self.encoders().items()
+            if isinstance(part, Pretrained) and not (name == "encoder" and self.init_from)
+        ]
+        if self.init_from is not None and self.encoder is not None:
             fit = load_encoder(self.encoder, self.init_from)
             if not fit.is_whole:
                 rank_zero_warn(f"not all weights fitted: {fit.describe()}")
             elif self.trainer.is_global_zero:
                 print(f"Weights: {fit.describe()}")
-            return
         # One process of each machine downloads, the others find the file.
         if self.trainer.local_rank == 0:
-            self.encoder.fetch_pretrained()
+            for part in wanted:
+                part.fetch_pretrained()
         self.trainer.strategy.barrier("pretrained weights")
-        self.encoder.load_pretrained()
+        for part in wanted:
+            part.load_pretrained()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Give the encoder, its layers and all norms their own settings; warm up, then decay.
@@ -228,7 +302,7 @@ class VideoTask(pl.LightningModule):
             rest = math.ceil(steps * self.freeze_epochs / epochs)
         factors: list[Callable[[int], float]] = [
             functools.partial(
-                _factor,
+                rate_factor,
                 rest=rest if name.startswith("encoder") else 0,
                 steps=steps,
                 warmup=self.warmup,
@@ -245,63 +319,22 @@ class VideoTask(pl.LightningModule):
         Raises:
             InputError: If everything is frozen.
         """
-        groups, scales = self._parameter_groups()
-        optimizer = (self.optimizer or _default_optimizer)(groups)
+        groups, scales = parameter_groups(
+            self, self.encoders(), self.layer_decay, self.norm_weight_decay
+        )
+        optimizer = (self.optimizer or default_optimizer)(groups)
         for group, scale in zip(optimizer.param_groups, scales, strict=True):
             group["lr"] *= scale
         return optimizer, [group["name"] for group in groups]
 
-    def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[float]]:
-        """Return the optimizer's groups, and what each one's learning rate is multiplied by."""
-        layers = [list(self.encoder.parameters())]
-        if self.layer_decay < 1:
-            layers = layer_parameters(self.encoder, self.encoder.layers())
-        ids = {id(p) for p in self.encoder.parameters()}
-        digits = len(str(len(layers)))
-        parts: list[tuple[str, list[nn.Parameter], float]] = [
-            (
-                f"encoder.{number:0{digits}}" if len(layers) > 1 else "encoder",
-                layer,
-                self.layer_decay ** (len(layers) - number) if len(layers) > 1 else 1.0,
-            )
-            for number, layer in enumerate(layers)
-        ]
-        parts.append(("head", [p for p in self.parameters() if id(p) not in ids], 1.0))
-        groups: list[dict[str, Any]] = []
-        scales: list[float] = []
-        for name, parameters, scale in parts:
-            trained = [p for p in parameters if p.requires_grad]
-            halves: list[tuple[str, list[nn.Parameter], dict[str, float]]] = [(name, trained, {})]
-            if self.norm_weight_decay is not None:
-                # Norms and biases are those without a second dimension.
-                halves = [
-                    (name, [p for p in trained if p.ndim > 1], {}),
-                    (
-                        f"{name}.norm",
-                        [p for p in trained if p.ndim <= 1],
-                        {"weight_decay": self.norm_weight_decay},
-                    ),
-                ]
-            for full, chosen, settings in halves:
-                if not chosen:
-                    continue
-                group: dict[str, Any] = {"params": chosen, "name": full, **settings}
-                if self.encoder_lr is not None and name != "head":
-                    group["lr"] = self.encoder_lr
-                groups.append(group)
-                scales.append(scale)
-        if not groups:
-            raise InputError("nothing to train: all parameters are frozen")
-        return groups, scales
-
     def record(self) -> dict[str, Any]:
         """Return all that :func:`~videolit.tasks.checkpoint.load_task` needs beside the weights."""
+        parts = self.parts()
         return {
             "format": FORMAT,
             "version": __version__,
-            "task": describe(self, leave_out=_LEFT_OUT),
-            "encoder": describe(self.encoder),
-            "temporal": describe(self.temporal),
+            "task": describe(self, leave_out=_LEFT_OUT | set(parts)),
+            **{name: None if part is None else describe(part) for name, part in parts.items()},
             "clip_spec": self.clip_spec.to_dict() if self.clip_spec is not None else None,
         }
 
@@ -321,20 +354,49 @@ class VideoTask(pl.LightningModule):
         if self.train_ids is not None:
             checkpoint[IDS_KEY] = self.train_ids
 
+    def tell_seen(self, test_ids: Tensor, what: str, advice: str) -> None:
+        """Count the test samples that the model was trained on, and warn of them.
+
+        Args:
+            test_ids: int64 ``(N,)``, numbers that stand for the samples.
+            what: What a sample is called.
+            advice: Which settings to repeat.
+        """
+        self.num_seen = 0
+        if self.train_ids is None:
+            return
+        self.num_seen = int(torch.isin(test_ids, self.train_ids.cpu()).sum())
+        if self.num_seen:
+            rank_zero_warn(
+                f"{self.num_seen} of {len(test_ids)} test {what} were used in training or to "
+                "choose the model: these figures are no result. Repeat the "
+                f"{advice} of the training, or use the config.yaml in its folder"
+            )
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another model by its parts, not by tensor shapes.
 
         Raises:
-            InputError: If encoder or temporal model differ from this task's.
+            InputError: If a part, as the encoder, differs from this task's.
         """
         record = read_record(checkpoint, "the checkpoint")
         self._has_weights = True
         if self.trainer.state.fn != "fit":
             self.remember_training(checkpoint, record)
-        for part in ("encoder", "temporal"):
-            theirs, ours = dict(record[part]), describe(getattr(self, part))
+        for part, module in self.parts().items():
+            if module is None or record.get(part) is None:
+                if module is not None or record.get(part) is not None:
+                    has, lacks = (
+                        ("checkpoint", "model") if module is None else ("model", "checkpoint")
+                    )
+                    raise InputError(
+                        f"the {has} has a part {part!r}, the {lacks} has none: use the "
+                        "configuration that the checkpoint was trained with"
+                    )
+                continue
+            theirs, ours = dict(record[part]), describe(module)
             # An argument that came after the checkpoint had its default's effect before.
-            known = inspect.signature(type(getattr(self, part))).parameters
+            known = inspect.signature(type(module)).parameters
             new = {
                 name: known[name].default
                 for name in ours["init_args"]
@@ -351,25 +413,21 @@ class VideoTask(pl.LightningModule):
                 )
 
 
-def _factor(step: int, *, rest: int, steps: float, warmup: float, schedule: Schedule) -> float:
-    """Return the learning rate at a step as a share of its highest value.
+def refuse_test_monitor(callbacks: list[Any], instead: str = "val/tau") -> None:
+    """Refuse callbacks that choose an epoch by the test split.
 
     Args:
-        step: From 0 on.
-        rest: Steps of rest before the warmup.
-        steps: All steps.
-        warmup: Share of the steps after the rest over which it rises.
-        schedule: What follows.
+        callbacks: A trainer's.
+        instead: What to look at.
+
+    Raises:
+        InputError: Names the callback and what it looks at.
     """
-    if step < rest:
-        return 0.0
-    step, steps = step - rest, steps - rest
-    rising = round(warmup * steps)
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    done = (step - rising) / max(steps - rising, 1)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1.0))) if schedule == "cosine" else 1.0
-
-
-def _default_optimizer(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=1e-3, weight_decay=0.05)
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        if isinstance(monitor, str) and monitor.startswith("test"):
+            raise InputError(
+                f"{type(callback).__name__} monitors {monitor!r}: a model that is chosen on the "
+                f"test split has no honest test result. Monitor {instead!r}; the validation split "
+                "is taken from what is not tested"
+            )

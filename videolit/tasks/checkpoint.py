@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from videolit import __version__
 from videolit.types import InputError
@@ -165,16 +166,26 @@ def load_task(
     """
     # Imported here: base.py needs this module.
     from videolit.encoders import VideoEncoder
+    from videolit.fusion import Fusion
     from videolit.tasks.base import VideoTask
     from videolit.temporal import TemporalModel
 
+    # A record names those that the task has.
+    bases = {
+        "encoder": VideoEncoder,
+        "temporal": TemporalModel,
+        "sound": nn.Module,
+        "text": nn.Module,
+        "fusion": Fusion,
+    }
     checkpoint = read_checkpoint(path, map_location)
     record = read_record(checkpoint, str(path))
-    encoder = rebuild(record["encoder"], VideoEncoder, trust=trust)
-    temporal = rebuild(record["temporal"], TemporalModel, trust=trust)
-    task: VideoTask = rebuild(
-        record["task"], VideoTask, trust=trust, encoder=encoder, temporal=temporal
-    )
+    parts = {
+        name: None if record[name] is None else rebuild(record[name], base, trust=trust)
+        for name, base in bases.items()
+        if name in record
+    }
+    task: VideoTask = rebuild(record["task"], VideoTask, trust=trust, **parts)
     task.restore(record)
     task.remember_training(checkpoint, record)
     try:

@@ -8,17 +8,16 @@ from typing import Any, Literal, TypedDict, cast, get_args
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from videolit.encoders import IdentityEncoder, VideoEncoder
-from videolit.encoders.steps import encode_steps
 from videolit.metrics import VideoFigures
 from videolit.metrics.summary_video import BASELINES, FIGURES, baseline_figures, video_figures
 from videolit.ops.losses import ranking_loss
 from videolit.ops.rewards import summary_reward
-from videolit.tasks.base import Schedule, VideoTask
+from videolit.tasks.base import VideoTask, refuse_test_monitor
 from videolit.tasks.checkpoint import read_record
+from videolit.tasks.groups import Schedule
 from videolit.temporal import LocalTransformer, TemporalModel
 from videolit.types import InputError, SummaryBatch, SummarySource
 
@@ -87,6 +86,9 @@ class SummaryTask(VideoTask):
         compile_model: Use ``torch.compile``.
     """
 
+    encoder: VideoEncoder
+    temporal: TemporalModel
+
     def __init__(
         self,
         encoder: VideoEncoder,
@@ -147,8 +149,6 @@ class SummaryTask(VideoTask):
         self.baselines = VideoFigures(BASELINES)
         # What made the stored features that it was trained on, as JSON.
         self.feature_record: str | None = None
-        # How many videos of the last test the model was trained on.
-        self.num_seen = 0
 
     # Meeting the data, and coming back from a checkpoint.
 
@@ -169,7 +169,7 @@ class SummaryTask(VideoTask):
             self.feature_record = source.feature_record
             self.train_ids = torch.cat([source.sample_ids(s) for s in ("train", "val")])
         elif stage == "test":
-            self._tell_seen(source)
+            self.tell_seen(source.sample_ids("test"), "videos", "seed, fold and split")
 
     def record(self) -> dict[str, Any]:
         """Return what a checkpoint says, with what made the features."""
@@ -191,19 +191,6 @@ class SummaryTask(VideoTask):
         if self.trainer.state.fn != "fit":
             self.feature_record = record.get("features")
 
-    def _tell_seen(self, source: SummarySource) -> None:
-        self.num_seen = 0
-        if self.train_ids is None:
-            return
-        seen = torch.isin(source.sample_ids("test"), self.train_ids.cpu())
-        self.num_seen = int(seen.sum())
-        if self.num_seen:
-            rank_zero_warn(
-                f"{self.num_seen} of {len(seen)} test videos were used in training or to choose "
-                "the model: these figures are no result. Repeat the seed, fold and split of the "
-                "training, or use the config.yaml in its folder"
-            )
-
     # Computing.
 
     def steps(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -220,9 +207,7 @@ class SummaryTask(VideoTask):
             return super().steps(video, mask)
         if mask is None:
             mask = torch.ones(video.shape[:2], dtype=torch.bool, device=video.device)
-        least = self.encoder.num_frames[0]
-        found = encode_steps(super().steps, video, mask, self.steps_per_clip, least)
-        return found, mask
+        return self.frame_steps(video, mask, self.steps_per_clip), mask
 
     def score_features(self, features: Tensor, mask: Tensor) -> Tensor:
         """Return the logit of each step, float ``(B, T)``, from the encoder's features.
@@ -294,19 +279,6 @@ class SummaryTask(VideoTask):
             losses.append(_HALF_WEIGHT * half - ((got - others) * chance).mean())
             rewards.append(got.mean())
         return torch.stack(losses).mean(), torch.stack(rewards).mean()
-
-    def on_train_epoch_end(self) -> None:
-        """Stop when the loss is no number any more.
-
-        Raises:
-            InputError: Says what to try.
-        """
-        loss = self.trainer.callback_metrics.get("train/loss_step")
-        if loss is not None and not bool(torch.isfinite(loss)):
-            raise InputError(
-                f"the training loss became {float(loss)} in epoch {self.trainer.current_epoch}: "
-                "try a lower learning rate, --trainer.gradient_clip_val 1, or precision 32-true"
-            )
 
     # Measuring.
 
@@ -442,19 +414,3 @@ def check_features(encoder: VideoEncoder, num_features: int) -> None:
             f"the stored features have {num_features} numbers, and the model takes "
             f"{encoder.num_features}: set --model.encoder.init_args.num_features {num_features}"
         )
-
-
-def refuse_test_monitor(callbacks: list[Any]) -> None:
-    """Refuse callbacks that choose an epoch by the test split.
-
-    Raises:
-        InputError: Names the callback and what it looks at.
-    """
-    for callback in callbacks:
-        monitor = getattr(callback, "monitor", None)
-        if isinstance(monitor, str) and monitor.startswith("test"):
-            raise InputError(
-                f"{type(callback).__name__} monitors {monitor!r}: a model that is chosen on the "
-                "test split has no honest test result. Monitor 'val/tau'; the validation videos "
-                "are taken from the training split"
-            )
