@@ -7,17 +7,20 @@ from videolit.encoders.clip import TorchvisionClipEncoder
 from videolit.encoders.frame import TorchvisionFrameEncoder
 from videolit.encoders.hf_sound import HFSoundEncoder
 from videolit.encoders.hf_video import HFVideoEncoder
+from videolit.encoders.hf_words import HFTextEncoder
 from videolit.encoders.identity import IdentityEncoder
 from videolit.encoders.resnet3d import ResNet3DEncoder, SlowFastEncoder
 from videolit.encoders.small import SmallClipEncoder, SmallFrameEncoder
 from videolit.encoders.sound import SoundEncoder
 from videolit.encoders.timm_frame import TimmFrameEncoder
+from videolit.encoders.words import TextEncoder
 from videolit.encoders.x3d import X3DEncoder
 
 __all__ = [
     "AppearanceEncoder",
     "C3DEncoder",
     "HFSoundEncoder",
+    "HFTextEncoder",
     "HFVideoEncoder",
     "IdentityEncoder",
     "ResNet3DEncoder",
@@ -25,6 +28,7 @@ __all__ = [
     "SmallClipEncoder",
     "SmallFrameEncoder",
     "SoundEncoder",
+    "TextEncoder",
     "TimmFrameEncoder",
     "TorchvisionClipEncoder",
     "TorchvisionFrameEncoder",

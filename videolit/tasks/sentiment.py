@@ -259,18 +259,11 @@ class SentimentTask(VideoTask):
             self.clip_spec = self._source.clip_spec
             self.utterance_spec = self._source.utterance_spec
             self.constants = constants_of(
-                self._source.train_targets(), len(self._source.class_names)
+                self._source.train_targets(), self._source.class_names, self.class_names or ()
             )
-            if "counts" in self.constants:
-                # In this task's order of the classes.
-                places = label_order(self._source.class_names, self.class_names or [])
-                counts = [0.0] * len(self.class_names or ())
-                for place, count in zip(places, self.constants["counts"], strict=True):
-                    counts[place] = count
-                self.constants["counts"] = counts
-            self.loss_weights = self._weights()
             ids = [self._source.sample_ids(name) for name in ("train", "val")]
             self.train_ids = torch.cat(ids)
+        self.loss_weights = self._weights()
 
     def configure_model(self) -> None:
         """Build the heads."""
@@ -334,16 +327,13 @@ class SentimentTask(VideoTask):
         self.convention = self.convention or source.convention
         if self.targets is None:
             self.targets = dict(_TARGETS.get(self.convention, _SCORE))
-        names = list(source.class_names)
-        if "classes" in self.targets and names:
-            self.class_names = self.class_names or names
-            order = label_order(names, self.class_names)
+        if "classes" in self.targets and len(source.class_names):
+            self.class_names = self.class_names or list(source.class_names)
+            order = label_order(source.class_names, self.class_names)
             same = order == list(range(len(self.class_names)))
             self.label_map = None if same else torch.tensor(order, device=self.device)
-        if "score" in self.targets and self.score_range is None:
-            self.score_range = source.score_range
-        if "affect" in self.targets and self.affect_range is None:
-            self.affect_range = source.affect_range
+        self.score_range = self.score_range or source.score_range
+        self.affect_range = self.affect_range or source.affect_range
 
     def _weights(self) -> Tensor | None:
         if self.class_names is None or "counts" not in self.constants:

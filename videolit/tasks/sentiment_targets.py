@@ -29,6 +29,7 @@ from videolit.ops.affect_losses import (
     multitask_loss,
     regression_loss,
 )
+from videolit.tasks.classes import label_order
 from videolit.types import AFFECT, InputError, SentimentBatch, SentimentTargets
 
 Target = Literal["classes", "score", "affect"]
@@ -261,17 +262,25 @@ def class_weights_of(
     return count_weights(counts, chosen)
 
 
-def constants_of(targets: SentimentTargets, num_classes: int) -> dict[str, list[float]]:
+def constants_of(
+    targets: SentimentTargets, names: Sequence[str], known: Sequence[str]
+) -> dict[str, list[float]]:
     """Return what a constant answer needs to know of the training split, as JSON types.
 
+    Args:
+        targets: What the split is said to be.
+        names: The data's classes, in its label order.
+        known: The model's classes, in its label order; none = it learns no classes.
+
     Returns:
-        ``counts`` of the classes; ``mean`` and ``median`` of the score; ``affect``, the means of
-        valence and arousal; what the split does not tell is left out.
+        ``counts`` of the model's classes; ``mean`` and ``median`` of the score; ``affect``, the
+        means of valence and arousal; what the split does not tell is left out.
     """
     found: dict[str, list[float]] = {}
     labels = targets.labels[targets.labels >= 0]
-    if len(labels) and num_classes:
-        found["counts"] = np.bincount(labels, minlength=num_classes).tolist()
+    if len(labels) and known:
+        own = np.asarray(label_order(names, known), np.int64)[labels]
+        found["counts"] = np.bincount(own, minlength=len(known)).tolist()
     if not np.isnan(targets.scores).all():
         for name, answer in (("mean", mean_predictor), ("median", median_predictor)):
             found[name] = answer(targets.scores, 1).tolist()

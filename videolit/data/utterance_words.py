@@ -1,0 +1,87 @@
+"""Words of an utterance as tokens: which tokenizer, what was said before, and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from videolit.data.hf_words import HFTokenizer
+from videolit.data.sentiment_records import SentimentSet
+from videolit.data.words import Utterance, WordTokenizer
+from videolit.ops.tokens import SEPARATOR
+from videolit.types import InputError
+
+Tokenizer = WordTokenizer | HFTokenizer
+
+# Of a token where no time is known: about the pace of English conversation, 150 words a minute.
+TOKEN_SECONDS = 0.4
+
+
+def read_tokenizer(text: str) -> Tokenizer:
+    """Build a tokenizer from its JSON, whichever it is of.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise InputError(f"not a tokenizer: no JSON ({problem})") from problem
+    if isinstance(content, dict) and "definition" in content:
+        return HFTokenizer.from_json(text)
+    return WordTokenizer.from_json(text)
+
+
+def separator_of(tokenizer: Tokenizer) -> int:
+    """Return the number of the token between utterances."""
+    return tokenizer.separator_id if isinstance(tokenizer, HFTokenizer) else SEPARATOR
+
+
+def said(data: SentimentSet, row: int) -> Utterance:
+    """Return the words of an utterance of a set."""
+    found = data.utterances[row]
+    return Utterance(found.text, found.speaker)
+
+
+def contexts(data: SentimentSet, most: int) -> list[tuple[int, ...]]:
+    """Return for each utterance those said before it in its dialogue, oldest first.
+
+    Args:
+        data: The utterances.
+        most: How many at most.
+    """
+    found: list[tuple[int, ...]] = [()] * len(data)
+    if most == 0:
+        return found
+    for rows in data.dialogues().values():
+        order = [row for row in rows.tolist() if data.utterances[row].text]
+        for place, row in enumerate(order):
+            found[row] = tuple(order[max(place - most, 0) : place])
+    return found
+
+
+def token_seconds(
+    tokens: Tensor | Sequence[int], separator: int, duration: float | None
+) -> NDArray[np.float32]:
+    """Return the middle of each token, as if all of an utterance took equally long.
+
+    Args:
+        tokens: int64 ``(L,)``, the utterance first, behind separators what was said before.
+        separator: Number of the token between utterances.
+        duration: Seconds of the utterance; None = not known.
+
+    Returns:
+        float32 ``(L,)`` seconds from the utterance's beginning; 0 for what was said before.
+    """
+    ids = torch.as_tensor(tokens).numpy()
+    ends = np.flatnonzero(ids == separator)
+    own = int(ends[0]) if len(ends) else len(ids)
+    seconds = np.zeros(len(ids), np.float32)
+    length = own * TOKEN_SECONDS if duration is None else duration
+    seconds[:own] = (np.arange(own) + 0.5) * (length / max(own, 1))
+    return seconds
