@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from videolit.commands.timeline import find_actions
     from videolit.data.action import ActionDataModule
     from videolit.data.reader import VideoReader
+    from videolit.data.sentiment import SentimentDataModule
     from videolit.tasks.action import ActionTask
     from videolit.tasks.checkpoint import load_task
+    from videolit.tasks.sentiment import SentimentTask
     from videolit.types import ClipSpec, InputError, VideoBatch, VideoError
 
 _HOME = {
@@ -25,6 +27,8 @@ _HOME = {
     "ActionTask": "videolit.tasks.action",
     "ClipSpec": "videolit.types",
     "InputError": "videolit.types",
+    "SentimentDataModule": "videolit.data.sentiment",
+    "SentimentTask": "videolit.tasks.sentiment",
     "VideoBatch": "videolit.types",
     "VideoError": "videolit.types",
     "VideoReader": "videolit.data.reader",
@@ -39,6 +43,8 @@ __all__ = [
     "ActionTask",
     "ClipSpec",
     "InputError",
+    "SentimentDataModule",
+    "SentimentTask",
     "VideoBatch",
     "VideoError",
     "VideoReader",

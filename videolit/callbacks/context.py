@@ -8,8 +8,10 @@ import lightning.pytorch as pl
 
 from videolit.data.action import ActionDataModule
 from videolit.data.module import VideoDataModule
+from videolit.data.sentiment import SentimentDataModule
 from videolit.data.summary import SummaryDataModule
 from videolit.tasks.action import ActionTask
+from videolit.tasks.sentiment import SentimentTask
 from videolit.tasks.summary import SummaryTask
 
 
@@ -31,6 +33,16 @@ def summary_task_of(module: pl.LightningModule) -> SummaryTask:
 def summary_data_of(trainer: pl.Trainer) -> SummaryDataModule:
     """Return the DataModule of a summary run."""
     return cast("SummaryDataModule", trainer.datamodule)  # type: ignore[attr-defined]
+
+
+def sentiment_task_of(module: pl.LightningModule) -> SentimentTask:
+    """Return a run's module as the sentiment task that it is."""
+    return cast("SentimentTask", module)
+
+
+def sentiment_data_of(trainer: pl.Trainer) -> SentimentDataModule:
+    """Return the DataModule of a sentiment run."""
+    return cast("SentimentDataModule", trainer.datamodule)  # type: ignore[attr-defined]
 
 
 def video_data_of(trainer: pl.Trainer) -> VideoDataModule | None:

@@ -6,16 +6,19 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from torch import Tensor
 
 from videolit.callbacks.context import data_of, task_of
 from videolit.ops.files import atomic_path
+from videolit.tasks.sentiment import SentimentTask
+from videolit.tasks.sentiment_output import SentimentPrediction
 from videolit.tasks.summary import SummaryTask
-from videolit.types import InputError, SummaryTruth
+from videolit.types import AFFECT, InputError, SummaryTruth
 
 
 class PredictionWriter(pl.Callback):
@@ -58,11 +61,15 @@ class PredictionWriter(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Append a batch's rows."""
-        rows = (
-            summary_rows(outputs, batch["truth"])
-            if isinstance(pl_module, SummaryTask)
-            else prediction_rows(outputs, task_of(pl_module).class_names or ())
-        )
+        rows: Iterable[dict[str, Any]]
+        match pl_module:
+            case SummaryTask():
+                rows = summary_rows(outputs, batch["truth"])
+            case SentimentTask():
+                found = cast("SentimentPrediction", outputs)
+                rows = sentiment_rows(found, pl_module.class_names or ())
+            case _:
+                rows = prediction_rows(outputs, task_of(pl_module).class_names or ())
         with self._shard(trainer.global_rank).open("a") as handle:
             for row in rows:
                 handle.write(json.dumps(row) + "\n")
@@ -79,7 +86,7 @@ class PredictionWriter(pl.Callback):
                 for line in handle:
                     row = json.loads(line)
                     found[row.pop("index")] = row
-        if not isinstance(pl_module, SummaryTask):
+        if not isinstance(pl_module, SummaryTask | SentimentTask):
             manifest = data_of(trainer).manifest("predict")
             for index, row in found.items():
                 # Several labelled parts of one file are told apart by their times.
@@ -87,7 +94,7 @@ class PredictionWriter(pl.Callback):
                     if not np.isnan(time):
                         row[name] = float(time)
         self.rows = [found[index] for index in sorted(found)]
-        if isinstance(pl_module, SummaryTask):
+        if isinstance(pl_module, SummaryTask | SentimentTask):
             write_rows(self.rows, self._target)
         else:
             write_predictions(self.rows, self._target)
@@ -163,6 +170,66 @@ def summary_rows(
             row["scores"] = [round(score, 6) for score in scores.tolist()]
             row["picks"] = truth[position].picks.tolist()
         yield row
+
+
+def sentiment_rows(
+    output: SentimentPrediction, class_names: Sequence[str]
+) -> Iterable[dict[str, Any]]:
+    """Turn a batch of a sentiment task's predictions into rows.
+
+    Yields:
+        ``index``, ``path``, ``status`` (``"ok"`` or ``"error"``); then ``label``, ``probability``
+        and ``probabilities`` of all classes, likeliest first, ``score``, ``valence`` and
+        ``arousal``, as far as the model tells them; ``modalities``, the same of each modality that
+        is there and its ``weight``; and ``missing``, why others are not; or ``error``. Repeats of
+        other utterances give no row.
+    """
+    for position, error in enumerate(output["error"]):
+        if not error and not output["sample_mask"][position]:
+            continue
+        row: dict[str, Any] = {
+            "index": int(output["index"][position]),
+            "path": output["video_id"][position],
+            "status": "error" if error else "ok",
+        }
+        if error:
+            yield {**row, "error": error}
+            continue
+        fused = (output["probabilities"], output["score"], output["affect"])
+        row |= said_of([None if t is None else t[position] for t in fused], class_names)
+        own = (output["own_probabilities"], output["own_score"], output["own_affect"])
+        row["modalities"] = {
+            name: {
+                "weight": round(float(output["weights"][position, place]), 6),
+                **said_of([None if t is None else t[position, place] for t in own], class_names),
+            }
+            for place, name in enumerate(output["modalities"])
+            if bool(output["present"][position, place])
+        }
+        row["missing"] = output["missing"][position]
+        yield row
+
+
+def said_of(answer: Sequence[Tensor | None], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return one answer as JSON types.
+
+    Args:
+        answer: Probabilities float ``(K,)``, score float ``()`` and affect float ``(2,)``; None =
+            not told.
+        class_names: K names.
+    """
+    found: dict[str, Any] = {}
+    probabilities, score, affect = answer
+    if probabilities is not None:
+        order = torch.argsort(probabilities, descending=True, stable=True).tolist()
+        ranked = {class_names[k]: round(float(probabilities[k]), 6) for k in order}
+        found["label"], found["probability"] = next(iter(ranked.items()))
+        found["probabilities"] = ranked
+    if score is not None:
+        found["score"] = round(float(score), 6)
+    if affect is not None:
+        found |= {name: round(float(x), 6) for name, x in zip(AFFECT, affect, strict=True)}
+    return found
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], folder: str | Path) -> None:

@@ -8,7 +8,9 @@ from lightning.pytorch.callbacks import RichProgressBar
 from videolit.callbacks.context import callbacks_of
 from videolit.callbacks.wait import DataWait
 from videolit.data.action import ActionDataModule
+from videolit.data.sentiment import SentimentDataModule
 from videolit.data.summary import SummaryDataModule
+from videolit.tasks.base import VideoTask
 
 
 class RunProgress(RichProgressBar):
@@ -37,9 +39,8 @@ class RunSummary(pl.Callback):
             return
         sizes = [(p.numel(), p.requires_grad) for p in pl_module.parameters()]
         total, trained = sum(n for n, _ in sizes), sum(n for n, grad in sizes if grad)
-        parts = " + ".join(
-            type(getattr(pl_module, part)).__name__ for part in ("encoder", "temporal")
-        )
+        held = pl_module.parts() if isinstance(pl_module, VideoTask) else {}
+        parts = " + ".join(type(part).__name__ for part in held.values() if part is not None)
         print(f"Model:  {parts}, {_count(total)} parameters, {_count(trained)} of them trained")
         told = _data_line(trainer)
         if told:
@@ -61,6 +62,13 @@ def _data_line(trainer: pl.Trainer) -> str:
         train, val = about["num_samples"], len(data.records("val"))
         return (
             f"{train} training and {val} validation videos, {about['division']}; "
+            f"{about['protocol']}"
+        )
+    if isinstance(data, SentimentDataModule):
+        about = data.describe("train")
+        train, val = about["num_samples"], len(data.part("val"))
+        return (
+            f"{train} training and {val} validation utterances, split {about['division']}; "
             f"{about['protocol']}"
         )
     if isinstance(data, ActionDataModule) and len(data.class_names) > 0:

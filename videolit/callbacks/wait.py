@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_warn
 
 from videolit.callbacks.context import data_of
+from videolit.data.sentiment import SentimentDataModule
 from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
 
@@ -102,6 +103,10 @@ class DataWait(pl.Callback):
         data = data_of(trainer)
         if isinstance(data, SummaryDataModule):
             return _summary_advice(data, usable_cores() // trainer.num_devices)
+        if isinstance(data, SentimentDataModule):
+            cores = usable_cores() // trainer.num_devices
+            smaller = "fewer or smaller frames (--data.clip.fps, --data.clip.size)"
+            return [*_more_workers(data.worker_count(), cores), smaller]
         things = []
         if data is not None and not data.is_prepared:
             things.append(

@@ -20,6 +20,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 import videolit.data.transforms
 import videolit.encoders
+import videolit.fusion
 import videolit.tasks
 import videolit.temporal  # noqa: F401 - imported so that short names of its classes are found
 from videolit.callbacks import (
@@ -31,6 +32,7 @@ from videolit.callbacks import (
     RunProgress,
     RunSummary,
     SanityChecks,
+    SentimentCard,
     SummaryAudit,
     SummaryCard,
     TemporalAudit,
@@ -41,11 +43,13 @@ from videolit.commands.parser_errors import PlainParser, plain_error
 from videolit.commands.quiet import quieten
 from videolit.commands.run_folders import claim_run
 from videolit.data.module import VideoDataModule
+from videolit.data.sentiment import SentimentDataModule
 from videolit.data.summary import SummaryDataModule
 from videolit.ops.cores import usable_cores
 from videolit.tasks.action import ActionTask
 from videolit.tasks.base import VideoTask
 from videolit.tasks.checkpoint import check_checkpoint_file
+from videolit.tasks.sentiment import SentimentTask
 from videolit.tasks.summary import SummaryTask
 from videolit.types import InputError, StorageError
 
@@ -174,7 +178,7 @@ class VideolitCLI(LightningCLI):
         if on_cpu and isinstance(data, VideoDataModule) and "OMP_NUM_THREADS" not in os.environ:
             # The share of the cores that this process has, as the DataModule counts it.
             self.datamodule.trainer = trainer
-            if isinstance(data, SummaryDataModule):
+            if isinstance(data, SummaryDataModule | SentimentDataModule):
                 # Features need no processes: that is known when their list is read.
                 data.setup("fit")
             share = usable_cores() // trainer.num_devices - data.worker_count()
@@ -196,6 +200,8 @@ class VideolitCLI(LightningCLI):
         # The evaluation card says it better than Lightning's table.
         self.config_init[self.subcommand]["verbose"] = False
         if self.config[self.subcommand].audit:
+            if isinstance(self.model, SentimentTask):
+                raise InputError("--audit has nothing for sentiment models yet; leave it out")
             # Before the report, which shows its result.
             audits = SummaryAudit() if isinstance(self.model, SummaryTask) else TemporalAudit()
             callbacks_of(self.trainer).insert(0, audits)
@@ -212,10 +218,13 @@ class VideolitCLI(LightningCLI):
             use = f"videolit predict --ckpt_path {best} FILES"
             if isinstance(self.model, SummaryTask):
                 use = f"videolit summarize --ckpt_path {best} FILES"
+            audit = " --audit"
+            if isinstance(self.model, SentimentTask):
+                use, audit = f"videolit predict --config {config} --ckpt_path {best}", ""
             print(
                 f"\nBest checkpoint{value}: {best}\n"
                 f"Use it:   {use}\n"
-                f"Test it:  videolit test --config {config} --ckpt_path {best} --audit"
+                f"Test it:  videolit test --config {config} --ckpt_path {best}{audit}"
             )
 
     def after_validate(self) -> None:
@@ -256,6 +265,8 @@ def default_callbacks(task: pl.LightningModule) -> list[pl.Callback]:
             return [ChanceWarning(), EvaluationCard(), TestReport(), *common]
         case SummaryTask():
             return [SummaryCard(), *common]
+        case SentimentTask():
+            return [SentimentCard(), *common]
     return common
 
 

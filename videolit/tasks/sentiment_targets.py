@@ -17,6 +17,7 @@ from videolit.metrics import (
     SentimentFigures,
     affect_figures,
     emotion_figures,
+    figure_notes,
     majority_scores,
     mean_predictor,
     median_predictor,
@@ -36,6 +37,30 @@ Target = Literal["classes", "score", "affect"]
 Convention = Literal["emotion", "mosi", "mosei", "sims", "affect"]
 Interval = tuple[float, float]
 
+_CLASS_NOTES = {
+    "war": "weighted average recall, which is accuracy",
+    "uar": "recall averaged over the classes that occur",
+    "weighted_f1": "F1 of each class, weighted by its true samples, all samples of the split",
+    "macro_f1": "F1 averaged over the classes that occur as truth or answer",
+    "chance_uar": "what any constant answer has as uar",
+    "answered": "how many classes are answered at all",
+    "majority_": "always the most frequent class of the training split",
+}
+_NUMBER_NOTES = {
+    "ccc": "mean over valence and arousal of the concordance (Lin 1989) of all samples pooled",
+    **{
+        f"{figure}_{name}": f"{said} of {name}, all samples pooled"
+        for name in (*AFFECT, "score")
+        for figure, said in (
+            ("ccc", "concordance correlation (Lin 1989)"),
+            ("corr", "Pearson's correlation"),
+            ("mae", "mean absolute error"),
+            ("mse", "mean squared error"),
+        )
+    },
+    **{f"ccc_file_{name}": f"mean over files of the concordance of {name}" for name in AFFECT},
+    "mean_": "always the mean of the training split",
+}
 # Of figures that a constant answer cannot have, or that count.
 _NO_BASELINE = ("corr", "ccc", "undefined", "constant", "count", "chance", "answered", "f1/", "rec")
 
@@ -235,6 +260,13 @@ def figures_of(metric: SampleScores) -> dict[str, float]:
     """Return the figures of a metric's samples, without those that no sample tells."""
     assert isinstance(metric, EmotionFigures | SentimentFigures | AffectFigures)
     return {name: value for name, value in metric.figures().items() if value == value}
+
+
+def notes_of(target: Target, answers: Answers | None) -> dict[str, str]:
+    """Return what the figures of a target mean, for the file that holds them."""
+    if target == "score" and answers is not None and answers.score_convention is not None:
+        return figure_notes(answers.score_convention)
+    return dict(_CLASS_NOTES if target == "classes" else _NUMBER_NOTES)
 
 
 def class_weights_of(
