@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from sentiment_files import write_features, write_meld_set, write_mosi_set, write_own_set
 from summary_files import eccv16_video, write_groups
 
 from videolit import cli
@@ -14,6 +15,7 @@ from videolit.data.writer import write_video
 FOLDER = Path(__file__).parent.parent / "configs"
 EXPERIMENTS = sorted(FOLDER.glob("action/*.yaml"))
 SUMMARIES = sorted(FOLDER.glob("summary/*.yaml"))
+SENTIMENTS = sorted(FOLDER.glob("sentiment/*.yaml"))
 TRAINERS = sorted(FOLDER.glob("trainer/*.yaml"))
 
 
@@ -112,7 +114,52 @@ def test_summary_experiment_chooses_its_epoch_by_validation(config):
     assert names[:2] == ["best", "last"]
 
 
-@pytest.mark.parametrize("config", EXPERIMENTS + SUMMARIES, ids=lambda path: path.stem)
+@pytest.fixture(scope="module")
+def sentiment_sets(tmp_path_factory):
+    """A small set in each layout that a configuration is for."""
+    root = tmp_path_factory.mktemp("sentiments")
+    return {
+        "meld": write_meld_set(root / "meld"),
+        "mosi_raw": write_mosi_set(root / "mosi"),
+        "mmsa": write_features(root / "mosi_features.pkl"),
+        None: write_own_set(root / "own"),
+    }
+
+
+@pytest.mark.parametrize("config", SENTIMENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("verb", ["fit", "test"])
+def test_sentiment_experiment_runs(config, verb, sentiment_sets, tmp_path):
+    settings = yaml.safe_load(config.read_text())
+    data = settings["data"]["init_args"]
+    small = ["--data.num_workers", "0", "--data.batch_size", "4"]
+    if "clip" in data:
+        small += ["--data.clip.size", "32", "--data.clip.resize", "32"]
+    if "weights" in settings["model"]["init_args"].get("encoder", {}).get("init_args", {}):
+        small += ["--model.encoder.init_args.weights", "null"]
+    root = ["--data.root", str(sentiment_sets[data.get("layout")])]
+    run = ["--trainer.accelerator", "cpu", "--trainer.fast_dev_run", "1"]
+    out = ["--trainer.default_root_dir", str(tmp_path)]
+    # Of the one utterance that has words only, a voice tells nothing.
+    accept = ["--allow_missing"] if verb in ("validate", "test") else []
+    assert cli.main([verb, "--config", str(config), *root, *small, *run, *out, *accept]) == 0
+
+
+@pytest.mark.parametrize("config", SENTIMENTS, ids=lambda path: path.stem)
+def test_sentiment_experiment_chooses_its_epoch_by_validation(config):
+    callbacks = yaml.safe_load(config.read_text())["trainer"]["callbacks"]
+    monitors = {
+        c["init_args"]["monitor"]: c["init_args"]["mode"]
+        for c in callbacks
+        if "monitor" in c["init_args"]
+    }
+    expected = {"val/weighted_f1": "max", "val/uar": "max", "val/mae": "min", "val/ccc": "max"}
+    assert len(monitors) == 1
+    assert monitors.items() <= expected.items()
+    names = [c["init_args"].get("filename") for c in callbacks]
+    assert names[:2] == ["best", "last"]
+
+
+@pytest.mark.parametrize("config", EXPERIMENTS + SUMMARIES + SENTIMENTS, ids=lambda path: path.stem)
 def test_experiment_says_where_it_comes_from_and_what_to_expect(config):
     header = [line for line in config.read_text().splitlines() if line.startswith("#")]
     assert any("Expected" in line for line in header)
@@ -141,4 +188,5 @@ def test_trainer_composes_with_an_experiment(trainer, capsys):
 def test_there_is_something_to_test():
     assert len(EXPERIMENTS) >= 5
     assert len(SUMMARIES) >= 10
+    assert len(SENTIMENTS) >= 7
     assert len(TRAINERS) >= 4
