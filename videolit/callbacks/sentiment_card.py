@@ -172,7 +172,8 @@ class SentimentCard(pl.Callback):
         write_card(self._path, self.card)
         with atomic_path(self._path.with_name(f"samples-{stem}.csv")) as part:
             write_samples(part, data.part("test").ids, self._answers, names)
-        Console().print(figures_table(self.card, list(self._answers)))
+        for target in self._answers:
+            Console().print(figures_table(self.card, target))
         print(headline(self.card))
         print(f"Written to {self._path}")
 
@@ -283,12 +284,12 @@ def _general(why: str) -> str:
     return why.split(":")[0] if "cannot be read" in why else why.split(" between ")[0]
 
 
-def figures_table(card: Mapping[str, Any], targets: Sequence[Target]) -> Table:
-    """Return a card's headline figures: of the model, each modality alone, and constants."""
+def figures_table(card: Mapping[str, Any], target: Target) -> Table:
+    """Return a target's headline figures: of the model, each modality alone, and constants."""
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     table.add_column("")
     metrics, alone = card["metrics"], card["alone"]
-    columns = [name for target in targets for name in HEADLINES[target] if name in metrics]
+    columns = [name for name in HEADLINES[target] if name in metrics]
     for name in columns:
         table.add_column(name, justify="right")
     rows = [("model", metrics)]

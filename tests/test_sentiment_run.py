@@ -1,0 +1,190 @@
+"""Sentiment from files to an evaluation card, through the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from sentiment_files import write_own_set
+
+from videolit import cli
+from videolit.data.sentiment import SentimentDataModule
+from videolit.tasks.checkpoint import load_task
+from videolit.types import ClipSpec
+
+CONFIG = {
+    "model": {
+        "class_path": "SentimentTask",
+        "init_args": {
+            "encoder": {"class_path": "SmallFrameEncoder", "init_args": {"width": 8}},
+            "sound": {
+                "class_path": "SoundEncoder",
+                "init_args": {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "num_mels": 16},
+            },
+            "text": {
+                "class_path": "TextEncoder",
+                "init_args": {"num_tokens": 200, "hidden_size": 16, "dropout": 0.1},
+            },
+            "fusion": {"class_path": "BottleneckFusion", "init_args": {"num_features": 16}},
+            "targets": {"classes": 1.0, "score": 0.3, "affect": 0.3},
+            "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01}},
+        },
+    },
+    "data": {
+        "class_path": "SentimentDataModule",
+        "init_args": {
+            "clip": {"sampling": "whole", "num_frames": 4, "fps": 5, "size": 16, "resize": 20},
+            "batch_size": 2,
+            "num_workers": 0,
+            "fold": 0,
+            "num_folds": 2,
+            "min_count": 1,
+        },
+    },
+    "trainer": {
+        "accelerator": "cpu",
+        "max_epochs": 6,
+        "enable_progress_bar": False,
+        "callbacks": [
+            {
+                "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+                "init_args": {"monitor": "val/loss", "filename": "best", "save_last": True},
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a function that runs a verb, and the folder of the runs; a model is trained there."""
+    folder = tmp_path_factory.mktemp("run")
+    root = write_own_set(folder / "own", speakers=6)
+    config = folder / "tiny.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+
+    def start(verb, *more):
+        base = [verb, "--config", str(config), "--data.root", str(root)]
+        return cli.main([*base, "--trainer.default_root_dir", str(folder / "runs"), *more])
+
+    assert start("fit") == 0
+    return start, folder
+
+
+def last(folder, verb):
+    return max((folder / "runs" / "tiny").glob(f"{verb}_*"))
+
+
+def test_the_card_names_its_conventions_and_stands_beside_constants(run, capsys):
+    start, folder = run
+    best = last(folder, "fit") / "checkpoints" / "best.ckpt"
+    assert start("test", "--ckpt_path", str(best)) == 0
+    shown = capsys.readouterr().out
+    for said in ("weighted_f1", "video alone", "sound alone", "text alone", "most frequent class"):
+        assert said in shown
+    (path,) = last(folder, "test").glob("evaluation-own-*.json")
+    card = json.loads(path.read_text())
+    metrics = card["metrics"]
+    assert card["num_scored"] == card["num_samples"] == 6
+    assert card["convention"] == "emotion"
+    assert card["division"] == "fold 0 of 2 by group, seed 0"
+    assert card["num_with"] == {"video": 4, "sound": 2, "text": 5}
+    assert card["missing"]["sound: the sound is silent"] == 1
+    for name in ("war", "uar", "weighted_f1", "mae", "corr", "acc2_has0", "acc2_non0", "ccc"):
+        assert name in metrics
+    assert {"weighted_f1", "acc2_has0", "acc2_non0", "acc7_away", "ccc"} <= set(card["meaning"])
+    # Two classes, equally many: the most frequent one is right half of the time.
+    assert metrics["majority_war"] == 0.5
+    assert metrics["uar"] >= 0.5
+    assert set(card["alone"]) == {"video", "sound", "text"}
+    assert card["model"]["sound"] == "SoundEncoder"
+    assert sum(card["mean_weight"].values()) == pytest.approx(1, abs=1e-5)
+    (samples,) = last(folder, "test").glob("samples-own-*.csv")
+    with samples.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    right = sum(row["label"] == row["predicted"] for row in rows) / 6
+    assert right == pytest.approx(metrics["war"])
+    error = sum(abs(float(row["score"]) - float(row["true_score"])) for row in rows) / 6
+    assert error == pytest.approx(metrics["mae"], abs=1e-3)
+
+
+def test_predictions_tell_what_each_modality_says_and_why_one_is_missing(run):
+    start, folder = run
+    best = last(folder, "fit") / "checkpoints" / "best.ckpt"
+    assert start("predict", "--ckpt_path", str(best)) == 0
+    lines = (last(folder, "predict") / "predictions.jsonl").read_text().splitlines()
+    rows = {row["path"]: row for row in map(json.loads, lines)}
+    assert len(rows) == 6
+    silent = rows["s0_1.mp4"]
+    assert set(silent["modalities"]) == {"video", "text"}
+    assert silent["missing"] == {"sound": "the sound is silent"}
+    assert sum(each["weight"] for each in silent["modalities"].values()) == pytest.approx(1)
+    assert {"label", "probabilities", "score", "valence", "arousal"} <= set(silent)
+    assert set(silent["modalities"]["text"]) == {
+        *("weight", "label", "probability", "probabilities", "score", "valence", "arousal")
+    }
+
+
+def test_a_checkpoint_gives_equal_answers_in_a_fresh_process(run, tmp_path):
+    _, folder = run
+    best = last(folder, "fit") / "checkpoints" / "best.ckpt"
+    task = load_task(best)
+    assert task.clip_spec == ClipSpec(**CONFIG["data"]["init_args"]["clip"])
+    assert task.utterance_spec.tokenizer is not None
+    code = (
+        "import sys, torch\n"
+        "from videolit.data.sentiment import SentimentDataModule\n"
+        "from videolit import load_task\n"
+        "task = load_task(sys.argv[1])\n"
+        "data = SentimentDataModule(sys.argv[2], clip=task.clip_spec, num_workers=0)\n"
+        "data.setup()\n"
+        "data.adopt_tokenizer(task.utterance_spec.tokenizer)\n"
+        "batch = next(iter(data.test_dataloader()))\n"
+        "with torch.no_grad():\n"
+        "    torch.save(tuple(task(batch)), sys.argv[3])\n"
+    )
+    found = tmp_path / "found.pt"
+    command = [sys.executable, "-c", code, str(best), str(folder / "own"), str(found)]
+    subprocess.run(command, check=True, timeout=120)
+    data = SentimentDataModule(str(folder / "own"), clip=task.clip_spec, num_workers=0)
+    data.setup()
+    data.adopt_tokenizer(task.utterance_spec.tokenizer)
+    batch = next(iter(data.test_dataloader()))
+    with torch.no_grad():
+        ours = task(batch)
+    for one, two in zip(ours, torch.load(found, weights_only=True), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_training_goes_on_as_if_it_had_not_stopped(run):
+    start, folder = run
+    whole = torch.load(last(folder, "fit") / "checkpoints" / "last.ckpt", weights_only=True)
+
+    # Ends within an epoch of two batches.
+    assert len(whole["videolit_train_ids"]) == 6
+    assert start("fit", "--trainer.max_steps", "3", "--model.schedule", "constant") == 0
+    half = last(folder, "fit") / "checkpoints" / "last.ckpt"
+    assert start("fit", "--model.schedule", "constant", "--ckpt_path", str(half)) == 0
+    resumed = torch.load(last(folder, "fit") / "checkpoints" / "last.ckpt", weights_only=True)
+    assert resumed["global_step"] == whole["global_step"]
+    assert resumed["epoch"] == whole["epoch"]
+    assert (
+        json.loads(resumed["videolit"])["utterance_spec"]
+        == json.loads(whole["videolit"])["utterance_spec"]
+    )
+
+
+def test_mistakes_end_with_a_sentence_and_exit_code_2(run, capsys):
+    start, _ = run
+    assert start("fit", "--model.targets", '{"mood": 1}') == 2
+    assert "some of classes, score and affect" in capsys.readouterr().err
+    assert start("fit", "--data.modalities", "[text]") == 2
+    assert "the model takes video, sound, text, and the data gives text" in capsys.readouterr().err
+    assert start("test") == 2
+    assert "needs --ckpt_path" in capsys.readouterr().err
