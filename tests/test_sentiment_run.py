@@ -93,7 +93,7 @@ def test_the_card_names_its_conventions_and_stands_beside_constants(run, capsys)
     assert card["num_scored"] == card["num_samples"] == 6
     assert card["convention"] == "emotion"
     assert card["division"] == "fold 0 of 2 by group, seed 0"
-    assert card["num_with"] == {"video": 4, "sound": 2, "text": 5}
+    assert card["num_with"] == {"video": 4, "sound": 3, "text": 5}
     assert card["missing"]["sound: the sound is silent"] == 1
     for name in ("war", "uar", "weighted_f1", "mae", "corr", "acc2_has0", "acc2_non0", "ccc"):
         assert name in metrics
