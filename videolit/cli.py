@@ -55,7 +55,8 @@ look after data and machine
 
 videolit COMMAND --help explains a command. my_videos is a folder of folders named by class, or a
 list (.csv, .jsonl) with the columns path,label; for summary/..., a folder of videos with
-scores.json, or a .h5 file of stored features. Configurations that come with videolit:
+scores.json, or a .h5 file of stored features; for sentiment/..., a published set, folders of clips
+or sound files by label, or manifest.csv. Configurations that come with videolit:
   {configs}
 """
 
@@ -75,11 +76,15 @@ the options used most
   --data.root PATH                 folder of class folders, a list with columns path,label, what
                                    `videolit prepare` wrote, or s3://... of its shards; for
                                    summary/...: a .h5 file of features, or videos and scores.json
+                                   sentiment/...: a published set, folders, or manifest.csv
   --data.batch_size N              clips of a batch on each device
   --data.num_workers N             processes that load videos
   --data.clip.num_frames N         frames of a clip; also .sampling, .frame_stride, .fps, .size
   --data.test_groups '[a, b]'      leave these groups (people, sources) out for testing
-  --data.fold N                    summary/...: the fold that is tested; --data.split_file FILE
+  --data.fold N                    summary/..., sentiment/...: the fold that is tested, of
+                                   --data.num_folds N; summary/...: --data.split_file FILE
+  --data.modalities '[sound]'      sentiment/...: some of video, sound, text; a model without
+                                   one: --model.text null, --model.sound null, --model.encoder null
   --model.encoder CLASS            and --model.encoder.init_args.NAME VALUE
   --model.temporal CLASS           MeanPool, AttentionPool, RNN, TCN, Transformer, and more of
                                    summaries: LocalTransformer, FrameMLP, VASNet, PGLSum, CSTA
@@ -135,7 +140,8 @@ WHAT = {
         "  videolit fit --config action/folder_r2plus1d --data.root my_videos\n"
         "  videolit fit --config action/folder_cnn_lstm --data.root list.csv "
         "--trainer.max_epochs 20\n"
-        "  videolit fit --config summary/features_transformer --data.root features.h5\n",
+        "  videolit fit --config summary/features_transformer --data.root features.h5\n"
+        "  videolit fit --config sentiment/speech --data.root recordings\n",
     ),
     "validate": (
         "Evaluate a checkpoint on the validation split, one view of each video.",
@@ -147,7 +153,8 @@ WHAT = {
     "test": (
         "Evaluate a checkpoint on the test split. Writes an evaluation card: figures with their\n"
         "interval and protocol, confusion matrix, scores of each sample, and a report to look at.\n"
-        "Of summaries: tau, rho and F1 beside random scores and people, and a table of videos.",
+        "Of summaries: tau, rho and F1 beside random scores and people, and a table of videos.\n"
+        "Of sentiment: figures by their convention, beside constants and each modality alone.",
         "the checkpoint to evaluate",
         "  --audit               test again on frozen, shuffled and reversed clips (summaries: in\n"
         "                        another order): does the model use time?\n"

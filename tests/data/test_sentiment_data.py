@@ -15,6 +15,7 @@ from videolit.data.sentiment_samples import SentimentDataset, collate_utterances
 from videolit.data.sound_transform import SoundTransform
 from videolit.data.utterance_media import NoModality, crop_faces, read_picture, read_voice
 from videolit.data.utterance_words import contexts, read_tokenizer, token_seconds
+from videolit.data.writer import write_video
 from videolit.types import ClipSpec, InputError, UtteranceSpec
 
 CLIP = ClipSpec(sampling="whole", num_frames=8, fps=5.0, size=16, resize=20)
@@ -335,6 +336,25 @@ def test_a_face_takes_the_place_of_the_frame():
     assert crop_faces(frames, lambda frame: None)[0].shape == (40, 60, 3)
     with pytest.raises(InputError, match="within a frame of 60×40"):
         crop_faces(frames, lambda frame: (70.0, 0.0, 80.0, 9.0))
+
+
+def test_a_face_that_the_table_tells_is_cut_out(tmp_path):
+    frames = np.full((6, 40, 60, 3), 30, np.uint8)
+    frames[:, 8:24, 32:48] = 230
+    write_video(tmp_path / "a.mp4", frames, 10, options={"crf": "1"})
+    box = {"face_left": 34, "face_top": 10, "face_right": 46, "face_bottom": 22}
+    row = {"path": "a.mp4", "label": "glad", "split": "test"}
+    write_csv(tmp_path / "manifest.csv", [{**row, **box}])
+    sample = ready(tmp_path).dataset("test")[0]
+    assert sample["values"]["video"].mean() > 220
+    write_csv(tmp_path / "manifest.csv", [row])
+    assert ready(tmp_path).dataset("test")[0]["values"]["video"].mean() < 100
+    write_csv(tmp_path / "manifest.csv", [{**row, **box, "face_top": ""}])
+    with pytest.raises(InputError, match="line 2, face: expected face_left.*found 3 of them"):
+        ready(tmp_path)
+    write_csv(tmp_path / "manifest.csv", [{**row, **box, "face_top": 30}])
+    with pytest.raises(InputError, match="0 ≤ left < right and 0 ≤ top < bottom"):
+        ready(tmp_path)
 
 
 @pytest.mark.parametrize(

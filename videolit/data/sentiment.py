@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videolit.data.hf_words import HFTokenizer
-from videolit.data.layouts.affect_common import SOUND_SUFFIXES
 from videolit.data.layouts.meld import Target
 from videolit.data.layouts.mosi_raw import Scale
 from videolit.data.layouts.ravdess import Channel, Media
@@ -31,8 +28,8 @@ from videolit.data.sentiment_splits import SentimentSplits, group_folds, split_s
 from videolit.data.sound_transform import SoundTransform
 from videolit.data.transforms import ClipTransform
 from videolit.data.utterance_media import FaceFinder
-from videolit.data.utterance_words import Tokenizer, read_tokenizer, said, separator_of
-from videolit.data.words import WordTokenizer
+from videolit.data.utterance_reading import describe_reading, modalities_of
+from videolit.data.utterance_words import Tokenizer, make_tokenizer, read_tokenizer, separator_of
 from videolit.types import (
     MODALITIES,
     ClipSpec,
@@ -78,8 +75,8 @@ class SentimentDataModule(VideoDataModule):
         train_transform: Augmentation of the picture; None = :class:`ClipTransform`'s defaults.
         sound_transform: Augmentation of the sound; None = :class:`SoundTransform`'s defaults.
         face: Finds a face in a frame, uint8 ``(H, W, 3)`` to left, top, right and bottom in pixels
-            or None: the square around the faces takes the place of the frame. None = the centre of
-            the frame.
+            or None: the square around the faces takes the place of the frame, as it does where
+            the set tells it. None = the centre of the frame.
         val_fraction: Share of the validation split where the data does not name one.
         test_fraction: Share of the test split where the data does not name one.
         val_groups: Groups that make up the validation split.
@@ -310,7 +307,7 @@ class SentimentDataModule(VideoDataModule):
         """
         if self._splits is None:
             splits = self._divide(self._read())
-            given = _modalities(splits.data)
+            given = modalities_of(splits.data)
             if self.modalities is not None:
                 lacking = [name for name in self.modalities if name not in given]
                 if lacking:
@@ -321,7 +318,14 @@ class SentimentDataModule(VideoDataModule):
                 given = tuple(name for name in given if name in self.modalities)
             self._splits, self._given = splits, given
             if "text" in given and splits.data.features is None and len(splits.train):
-                self._words = self._make_tokenizer(splits.part("train"))
+                self._words = make_tokenizer(
+                    splits.part("train"),
+                    self.tokenizer,
+                    num_words=self.num_words,
+                    num_pieces=self.num_pieces,
+                    min_count=self.min_count,
+                    min_speaker_count=self.min_speaker_count,
+                )
         needed: dict[str | None, tuple[Literal["train", "val", "test"], ...]] = {
             "fit": ("train", "val"),
             "validate": ("val",),
@@ -395,45 +399,33 @@ class SentimentDataModule(VideoDataModule):
         spec = self._spec.to_dict()
         del spec["tokenizer"]
         seen, stored = self.clip_spec, bool(self.num_features)
+        division = f"by group, seed {self.seed}"
+        if self.fold is not None:
+            order = "" if self.fold_seed is None else f", order {self.fold_seed}"
+            division = f"fold {self.fold} of {self.num_folds} by group{order}, seed {self.seed}"
+        elif part.has_splits:
+            division = "published"
+        protocol = "stored features"
+        if not stored:
+            protocol = describe_reading(self._given, seen, self._spec, self.face is not None)
         return {
             "data": part.name,
             "split": split,
             "split_hash": hashlib.sha256(
                 "\0".join(sorted(part.ids)).encode(errors="replace")
             ).hexdigest()[:16],
-            "division": self._division(),
+            "division": division,
             "num_samples": len(part),
             "modalities": list(self._given),
             "decoder": "stored features" if stored else self.decoder,
             "clip": None if seen is None else seen.to_dict(),
-            "protocol": "stored features" if stored else self._protocol(),
+            "protocol": protocol,
             "utterances": spec,
             "tokenizer": self.tokenizer or (f"{self.num_tokens} tokens" if self._words else None),
             "convention": part.convention,
             "shared_speakers": part.shared_speakers,
             "notes": list(part.notes),
         }
-
-    def _protocol(self) -> str:
-        said_so = []
-        if self.clip_spec is not None:
-            faces = ", around faces" if self.face is not None else ""
-            said_so.append(f"picture: {self.clip_spec.describe()}{faces}")
-        if "sound" in self._given:
-            said_so.append(f"sound: {self.sample_rate} Hz, at most {self.max_seconds:g} s")
-        if "text" in self._given:
-            before = f", {self.context} utterances before" if self.context else ""
-            said_so.append(f"words: at most {self.max_tokens} tokens{before}")
-        return "; ".join(said_so)
-
-    def _division(self) -> str:
-        assert self._splits is not None
-        if self.fold is not None:
-            order = "" if self.fold_seed is None else f", order {self.fold_seed}"
-            return f"fold {self.fold} of {self.num_folds} by group{order}, seed {self.seed}"
-        if self._splits.data.has_splits:
-            return "published"
-        return f"by group, seed {self.seed}"
 
     def _read(self) -> SentimentSet:
         if self.root is None:
@@ -474,27 +466,3 @@ class SentimentDataModule(VideoDataModule):
             test_groups=group_folds(data, self.num_folds, self.fold_seed)[self.fold],
             allow_leaks=self.allow_leaks,
         )
-
-    def _make_tokenizer(self, train: SentimentSet) -> Tokenizer:
-        if self.tokenizer is not None:
-            return HFTokenizer.load(self.tokenizer)
-        return WordTokenizer.train(
-            (said(train, row) for row in range(len(train))),
-            num_words=self.num_words,
-            num_pieces=self.num_pieces,
-            min_count=self.min_count,
-            min_speaker_count=self.min_speaker_count,
-        )
-
-
-def _modalities(data: SentimentSet) -> tuple[Modality, ...]:
-    """Return what any utterance of a set may have, by its files' names."""
-    if data.features is not None:
-        return tuple(name for name in MODALITIES if name in data.features.num_features)
-    paths = [utterance.path for utterance in data.utterances if utterance.path is not None]
-    has: dict[Modality, bool] = {
-        "video": any(Path(path).suffix.lower() not in SOUND_SUFFIXES for path in paths),
-        "sound": bool(paths),
-        "text": any(utterance.text for utterance in data.utterances),
-    }
-    return tuple(name for name in MODALITIES if has[name])

@@ -39,6 +39,7 @@ class Utterance:
         score: Sentiment within the set's ``score_range``; None = not told.
         valence: Within ``affect_range``; None = not told.
         arousal: Likewise.
+        face: Left, top, right and bottom of the speaker's face in pixels; None = not told.
         modality_scores: What annotators said of one modality alone, by ``"text"``, ``"sound"`` and
             ``"video"`` (CH-SIMS).
         split: ``"train"``, ``"val"`` or ``"test"`` as published; None = no published split.
@@ -61,6 +62,7 @@ class Utterance:
     score: float | None = None
     valence: float | None = None
     arousal: float | None = None
+    face: tuple[float, float, float, float] | None = None
     modality_scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     split: str | None = None
     problem: str = ""
@@ -72,6 +74,13 @@ class Utterance:
             raise InputError(
                 f"{self.id}, start and end: expected 0 ≤ start < end, found {self.start} and "
                 f"{self.end}"
+            )
+        if self.face is not None and not (
+            0 <= self.face[0] < self.face[2] and 0 <= self.face[1] < self.face[3]
+        ):
+            raise InputError(
+                f"{self.id}, face: expected 0 ≤ left < right and 0 ≤ top < bottom, found "
+                f"{self.face}"
             )
         if self.split is not None and self.split not in SPLITS:
             raise InputError(

@@ -68,8 +68,8 @@ def read_picture(
         max_seconds: Longest part of it, from its beginning.
         transform: Augmentation of training; None = the crop of test and use.
         generator: The sample's own; needed with ``transform``.
-        face: Finds a face in a frame; the largest square around the faces of all frames takes the
-            place of the frame. None = the frame as it is.
+        face: Finds a face in a frame, where the utterance tells none; the largest square around the
+            faces of all frames takes the place of the frame. None = the frame as it is.
         decoder: See :class:`~videolit.data.reader.VideoReader`.
 
     Raises:
@@ -98,7 +98,9 @@ def read_picture(
             frames = list(reader.read(places))
     except VideoError as problem:
         raise NoModality(f"the picture cannot be read: {problem.reason}") from problem
-    if face is not None:
+    if (told := utterance.face) is not None:
+        frames = crop_faces(frames, lambda frame: told)
+    elif face is not None:
         frames = crop_faces(frames, face)
     if spec.focus == "motion":
         frames = focus(frames)

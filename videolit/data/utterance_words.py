@@ -37,6 +37,39 @@ def read_tokenizer(text: str) -> Tokenizer:
     return WordTokenizer.from_json(text)
 
 
+def make_tokenizer(
+    train: SentimentSet,
+    name: str | None,
+    *,
+    num_words: int,
+    num_pieces: int,
+    min_count: int,
+    min_speaker_count: int,
+) -> Tokenizer:
+    """Load a tokenizer, or learn one from the words of a training split.
+
+    Args:
+        train: The training split.
+        name: Folder or name of a model of Hugging Face; None = learn it.
+        num_words: See :meth:`~videolit.data.words.WordTokenizer.train`, as the rest.
+        num_pieces: Most pieces of words.
+        min_count: Occurrences below which a word is not kept whole.
+        min_speaker_count: Utterances below which a speaker is just a speaker.
+
+    Raises:
+        InputError: If it cannot be had, or there are no words.
+    """
+    if name is not None:
+        return HFTokenizer.load(name)
+    return WordTokenizer.train(
+        (said(train, row) for row in range(len(train))),
+        num_words=num_words,
+        num_pieces=num_pieces,
+        min_count=min_count,
+        min_speaker_count=min_speaker_count,
+    )
+
+
 def separator_of(tokenizer: Tokenizer) -> int:
     """Return the number of the token between utterances."""
     return tokenizer.separator_id if isinstance(tokenizer, HFTokenizer) else SEPARATOR

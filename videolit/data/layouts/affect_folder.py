@@ -21,7 +21,8 @@ from videolit.data.sentiment_records import Convention, Interval, SentimentSet, 
 from videolit.types import InputError
 
 TABLE = "manifest.csv"
-_NUMBERS = ("score", "valence", "arousal", "start", "end")
+_FACE = ("face_left", "face_top", "face_right", "face_bottom")
+_NUMBERS = ("score", "valence", "arousal", "start", "end", *_FACE)
 _SAID = ("label", "score", "valence", "arousal")
 
 
@@ -37,7 +38,8 @@ def affect_folder(
 
     Columns of the table are ``path`` (below the table's folder; it may be empty where ``text``
     tells the words), and of label, score, valence, arousal, text, speaker, group, dialogue, turn,
-    split, start and end what is known. Other columns are left alone. A group is what no split may
+    split, start and end what is known; face_left, face_top, face_right and face_bottom tell where
+    the speaker's face is, in pixels. Other columns are left alone. A group is what no split may
     tear apart; without the column it is the speaker.
 
     Args:
@@ -149,6 +151,9 @@ def _row(where: str, cells: Mapping[str, str], home: Path, problems: list[str]) 
         (start is None or start >= 0) and (end is None or end > (start or 0.0))
     ):
         problems.append(f"{where}, start and end: expected 0 ≤ start < end, found {start}, {end}")
+    face = [value for column in _FACE if (value := numbers.get(column)) is not None]
+    if 0 < len(face) < len(_FACE):
+        problems.append(f"{where}, face: expected {', '.join(_FACE)}, found {len(face)} of them")
     word = cells.get("split", "").lower()
     if word not in SPLIT_WORDS:
         problems.append(f"{where}, split: expected train, val or test, found {word!r}")
@@ -186,6 +191,7 @@ def _row(where: str, cells: Mapping[str, str], home: Path, problems: list[str]) 
         score=numbers.get("score"),
         valence=numbers.get("valence"),
         arousal=numbers.get("arousal"),
+        face=(face[0], face[1], face[2], face[3]) if face else None,
         split=SPLITS[split] if split >= 0 else None,
         problem="the file is missing" if name and not there else "",
     )
