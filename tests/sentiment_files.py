@@ -16,23 +16,27 @@ RATE = 16_000
 WORDS = ("what a lovely day", "this is so sad")
 
 
-def tone(kind: int, seed: int, seconds: float = 0.8) -> np.ndarray:
+# Of a clip of each class.
+SECONDS = (0.6, 0.8)
+
+
+def tone(kind: int, seed: int) -> np.ndarray:
     """A tone with a little noise: 200 Hz, or 900 Hz of class 1."""
-    times = np.arange(round(seconds * RATE)) / RATE
+    times = np.arange(round(SECONDS[kind] * RATE)) / RATE
     noise = np.random.default_rng(seed).normal(0, 0.01, len(times))
     return (0.4 * np.sin(2 * np.pi * (200, 900)[kind] * times) + noise).astype(np.float32)
 
 
-def pictures(kind: int, seed: int, seconds: float = 0.8) -> np.ndarray:
+def pictures(kind: int, seed: int) -> np.ndarray:
     """Frames at 10 a second, dark, or bright of class 1; frame i is 4·i lighter."""
     rng = np.random.default_rng(seed)
-    frames = rng.integers(30, size=(round(10 * seconds), 32, 48, 3)).astype(np.uint8)
+    frames = rng.integers(30, size=(round(10 * SECONDS[kind]), 32, 48, 3)).astype(np.uint8)
     steps = 4 * np.arange(len(frames), dtype=np.uint8)
     return frames + np.uint8((20, 180)[kind]) + steps[:, None, None, None]
 
 
 def write_clip(path: Path, kind: int, seed: int) -> Path:
-    """A video of 0.8 s with sound."""
+    """A video with sound."""
     return write_video_with_sound(path, pictures(kind, seed), 10, tone(kind, seed), RATE)
 
 

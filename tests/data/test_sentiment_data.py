@@ -150,9 +150,29 @@ def test_the_utterance_s_own_part_of_a_file_is_read(tmp_path):
     assert len(read_voice(whole, RATE, 0.25).samples) == 4000
     assert np.array_equal(read_voice(whole, RATE, 0.25).samples, sound[:4000])
     assert len(read_picture(whole, spec, 0.25).frames) == 3
+    open_end = Utterance(id="d", path=str(tmp_path / "a.mp4"), start=0.2)
+    assert np.array_equal(read_voice(open_end, RATE, 0.25).samples, sound[3200:7200])
+    assert len(read_picture(open_end, spec, 0.25).frames) == 3
     late = Utterance(id="c", path=str(tmp_path / "a.mp4"), start=5.0, end=6.0)
     with pytest.raises(NoModality, match=r"no frame between 5 s and 6 s; the last is at 0\.70 s"):
         read_picture(late, spec, 30.0)
+
+
+def test_shorter_utterances_are_padded_and_masked(own_set):
+    found = by_name(ready(own_set))
+    pair = [found[name][1] for name in ("s4_0", "s4_1")]
+    batch = collate_utterances(pair)
+    assert batch["video_mask"].sum(1).tolist() == [3, 4]
+    assert batch["sound_mask"].sum(1).tolist() == [len(one["values"]["sound"]) for one in pair]
+    assert batch["sound_mask"][0].sum() < batch["sound_mask"][1].sum()
+    for row, sample in enumerate(pair):
+        frames = batch["video"][row][batch["video_mask"][row]]
+        assert np.array_equal(frames.permute(0, 2, 3, 1).numpy(), sample["values"]["video"])
+        for name in ("sound", "text"):
+            real = batch[name][row][batch[f"{name}_mask"][row]]
+            assert np.array_equal(real.numpy(), sample["values"][name])
+        seconds = batch["text_seconds"][row][batch["text_mask"][row]]
+        assert np.array_equal(seconds.numpy(), sample["seconds"]["text"])
 
 
 def test_a_broken_file_is_a_reason_and_an_utterance_without_anything_an_error(tmp_path):
