@@ -1,4 +1,4 @@
-"""``videolit synth [summary] OUT``: real video files of figures that perform ten named actions."""
+"""``videolit synth [summary | sentiment] OUT``: real video files of figures, actions by default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from videolit.commands import synth_summary
+from videolit.commands import synth_sentiment, synth_summary
 from videolit.synth.actions import ACTIONS, TIME_PAIRS, single_frame_ceiling, write_actions
 
 DESCRIPTION = f"""\
@@ -24,7 +24,8 @@ direction of time, so a model that ignores the order of frames cannot exceed {
 Performers, backgrounds and speeds of the test split are unseen in training. The same settings give
 the same files; an interrupted run goes on where it stopped.
 
-videolit synth summary OUT generates long videos with scores of what is important in them instead.
+videolit synth summary OUT generates long videos with scores of what is important in them
+instead; videolit synth sentiment OUT talking figures with an emotion.
 """
 
 
@@ -32,6 +33,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     if argv and argv[0] == "summary":
         return synth_summary.main(argv[1:])
+    if argv and argv[0] == "sentiment":
+        return synth_sentiment.main(argv[1:])
     parser = argparse.ArgumentParser(
         prog="videolit synth",
         description=DESCRIPTION,

@@ -137,7 +137,7 @@ class Scene:
             made = figures.parts(seen, bystander, _EDGE / smaller)
             at = foot + margin + [edge * beside * width, -0.05 * height]
             figures.draw([canvas], _placed(made, at, smaller))
-        light = _light(generator)
+        light = exposure(generator)
         return cls(
             canvas=cv2.LUT(canvas, light).astype(np.uint8),
             size=size,
@@ -352,8 +352,8 @@ def _ball(
     return figures.Part(outline, outline, np.full(num_frames, -9.0), colour(hue, 0.6, 0.8))
 
 
-def _light(generator: np.random.Generator) -> Image:
-    """Return a table of exposure and contrast."""
+def exposure(generator: np.random.Generator) -> Image:
+    """Return a table of exposure and contrast, uint8 ``(256,)``, as :func:`cv2.LUT` takes it."""
     gain, gamma, lift = generator.uniform((0.75, 0.85, 0), (1.1, 1.25, 12))
     values = np.arange(256) / 255
     return np.asarray(np.clip(255 * gain * values**gamma + lift, 0, 255).astype(np.uint8))
