@@ -191,7 +191,7 @@ def test_ceilings_are_those_of_counting_drawn_clips():
         truth = str(generator.choice(EMOTIONS, p=np.array([2, 4, 2, 4]) / 12))
         others = [name for name in EMOTIONS if name != truth]
         shown = [
-            str(generator.choice([truth, NONE, *others], p=[0.78, 0.18] + [0.04 / 3] * 3))
+            str(generator.choice([truth, NONE, *others], p=[0.82, 0.16] + [0.02 / 3] * 3))
             for _ in range(3)
         ]
         rows.append((*shown, truth, False))

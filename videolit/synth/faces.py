@@ -94,7 +94,8 @@ EXPRESSIONS: dict[str, Expression] = {
         hands=1.0, apart=1.0, beat=0.8,
     ),
     "sadness": Expression(
-        inner=1.0, outer=-0.8, lid=-0.4, smile=-0.9, wide=-0.3, bow=0.9, tilt=0.6, shoulder=-1.0,
+        inner=1.0, outer=-0.8, lid=-0.4, smile=-1.0, wide=-0.3, bow=1.0, tilt=0.7, shoulder=-1.0,
+        hands=1.15, apart=-0.7, beat=0.1,
     ),
     "anger": Expression(
         inner=-1.0, outer=0.7, lid=0.4, smile=-0.55, wide=0.25, press=1.0, bow=0.25, shoulder=0.8,
