@@ -33,6 +33,15 @@ def twin(part: nn.Module) -> nn.Module:
     return other.to(next(part.parameters(), torch.zeros(())).dtype).train(part.training)
 
 
+def small_clip(encoder):
+    """Return frames and size of the smallest clip of at least 4 and 64 that an encoder accepts."""
+    fewest, most = encoder.num_frames
+    low, high = encoder.size
+    frames = min(max(fewest, 4), most or 4)
+    size = min(max(low, 64), high or max(low, 64))
+    return frames, size
+
+
 def check_encoder(encoder: nn.Module, num_frames: int, size: int) -> None:
     """Check ``videolit.encoders.VideoEncoder``'s contract on clips that the encoder accepts."""
     assert num_frames not in (1, 3), "one frame cannot be padded, three look like channels"

@@ -119,7 +119,7 @@ def test_encoders(tmp_path, capsys):
     out = tmp_path / "costs.json"
     names = ["small_clip", "x3d_xs"]
     arguments = ["--only", *names, "--threads", "1", "--seconds", "0.01", "--json", str(out)]
-    assert cli.main(["bench", "encoders", *arguments]) == 0
+    assert cli.main(["bench", "encoders", *arguments, "--accelerator", "cpu"]) == 0
     found = json.loads(out.read_text())["encoders"]
     assert list(found) == names
     # Published: 0.60 G and, without the classifier, 2.9 M.
@@ -133,10 +133,17 @@ def test_encoders(tmp_path, capsys):
 
 
 def test_an_encoder_that_takes_too_long_is_a_row_that_says_so(capsys):
-    assert cli.main(["bench", "encoders", "--only", "small_frame", "--limit", "0.1"]) == 1
+    arguments = ["--only", "small_frame", "--limit", "0.1", "--accelerator", "cpu"]
+    assert cli.main(["bench", "encoders", *arguments]) == 1
     assert "not done after 0.1 s" in capsys.readouterr().out
     assert cli.main(["bench", "encoders", "--only", "resnet"]) == 2
     assert "unknown encoder 'resnet'; known: small_frame" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert cli.main(["bench", "encoders", "--only", "small_frame", "--accelerator", "gpu"]) == 2
+    assert "there is no CUDA device here (videolit doctor says why)" in capsys.readouterr().err
 
 
 def test_every_encoder_of_the_table_can_be_built():

@@ -20,7 +20,7 @@ def main() -> None:
     """Measure, unless only the table is wanted, and write the table."""
     parser = parser_of(__doc__)
     if not parser.parse_args().tables:
-        code = cli.main(["bench", "encoders", "--json", str(RESULTS)])
+        code = cli.main(["bench", "encoders", "--accelerator", "cpu", "--json", str(RESULTS)])
         if code:
             raise SystemExit(code)
     rewrite(BEGIN, END, tables(kept(RESULTS)))

@@ -4,17 +4,9 @@ import pytest
 import torch
 
 import videolit.encoders
+from contracts import small_clip
 from videolit import ActionTask, load_task
 from videolit.commands.bench_encoders import ENCODERS
-
-
-def small_clip(encoder):
-    """The smallest clip of at least 4 frames and 64 pixels that an encoder accepts."""
-    fewest, most = encoder.num_frames
-    low, high = encoder.size
-    frames = min(max(fewest, 4), most or 4)
-    size = min(max(low, 64), high or max(low, 64))
-    return frames, size
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -19,17 +19,26 @@ from rich.table import Table
 from videolit.ops.files import atomic_path
 from videolit.types import InputError
 
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from videolit.encoders import VideoEncoder
+
 DESCRIPTION = """\
-Measure encoders at the clips that they were made for, one clip at a time, each in a process of its
-own.
+Measure encoders at the clips that they were made for, one clip at a time, on the GPU where there is
+one.
 
   videolit bench encoders
   videolit bench encoders --only x3d_s slowfast_r50_8x8 --threads 1 2 --json costs.json
+  videolit bench encoders --accelerator cpu
 
 GFLOPs count a multiplication with its addition as one, as papers do. Latency is the median of
-single clips, forwards, without gradients; memory is the process's peak above what it had before the
-network was built. bf16 is automatic mixed precision (torch.autocast). Random weights: they cost the
-same.
+single clips, forwards, without gradients, until the device has finished; bf16 is automatic mixed
+precision (torch.autocast). Memory: on a CPU, each encoder in a process of its own, its peak above
+what it had before the network was built; on a GPU, the peak of what tensors take, weights included.
+There, float32 convolutions use TF32, as they do in PyTorch by default. Random weights: they cost
+the same.
 """
 _LEAST_ROUNDS = 3
 
@@ -101,10 +110,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", default=list(ENCODERS), help=", ".join(ENCODERS)
     )
-    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="(1 2)")
+    parser.add_argument(
+        "--accelerator", choices=["auto", "cpu", "gpu"], default="auto", help="(auto)"
+    )
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="of a CPU (1 2)")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement (3)")
     parser.add_argument(
-        "--limit", type=float, default=300.0, help="seconds for all of an encoder (300)"
+        "--limit", type=float, default=300.0, help="seconds for all of an encoder, on a CPU (300)"
     )
     parser.add_argument("--json", type=Path, default=None, help="also write the figures there")
     options = parser.parse_args(argv)
@@ -113,26 +125,38 @@ def main(argv: Sequence[str]) -> int:
         raise InputError(f"unknown encoder {unknown[0]!r}; known: {', '.join(ENCODERS)}")
     if min(options.threads) < 1 or options.seconds <= 0 or options.limit <= 0:
         raise InputError("threads must be at least 1, and seconds and limit above 0")
+    gpu = _gpu(options.accelerator)
     console = Console()
     rows: dict[str, dict[str, Any]] = {}
     with console.status("") as status:
         for name in options.only:
             status.update(f"{name} …")
-            rows[name] = _in_child(name, options.threads, options.seconds, options.limit)
-    console.print(_table(rows, options.threads))
-    console.print("ms: milliseconds of a clip with so many threads (t)", style="dim")
+            if gpu is None:
+                rows[name] = _in_child(name, options.threads, options.seconds, options.limit)
+            else:
+                rows[name] = _on_gpu(name, options.seconds)
+    if gpu is None:
+        console.print(_table(rows, [str(count) for count in options.threads], "t"))
+        console.print("ms: milliseconds of a clip with so many threads (t)", style="dim")
+    else:
+        console.print(_table(rows, ["gpu"], ""))
+        console.print(f"ms: milliseconds of a clip on {gpu}", style="dim", highlight=False)
     failed = {name: row["error"] for name, row in rows.items() if "error" in row}
     for name, error in failed.items():
         console.print(f"{name}: {error}", highlight=False)
     if options.json is not None:
-        found = {"machine": _machine(), "threads": options.threads, "encoders": rows}
+        found = {
+            "machine": _machine() if gpu is None else f"{gpu}, {_machine()}",
+            "threads": options.threads if gpu is None else [],
+            "encoders": rows,
+        }
         with atomic_path(options.json) as part:
             part.write_text(json.dumps(found, indent=1) + "\n")
     return 1 if failed else 0
 
 
 def measure(name: str, threads: Sequence[int], seconds: float) -> dict[str, Any]:
-    """Measure one encoder in this process.
+    """Measure one encoder on the CPU, in this process.
 
     Args:
         name: A key of :data:`ENCODERS`.
@@ -144,47 +168,128 @@ def measure(name: str, threads: Sequence[int], seconds: float) -> dict[str, Any]
         ``latency`` and ``latency_bf16``, by the number of threads as text.
     """
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
+
+    before = _held_kilobytes()
+    encoder, video, found = _build(name)
+    with torch.no_grad():
+        for count in threads:
+            torch.set_num_threads(count)
+            found["latency"][str(count)] = _median(encoder, video, seconds, None)
+        found["memory_mb"] = (_peak_kilobytes() - before) / 1024
+        for count in threads:
+            torch.set_num_threads(count)
+            found["latency_bf16"][str(count)] = _median(encoder, video, seconds, torch.bfloat16)
+    found["gflops"] = _gigaflops(encoder, video)
+    return found
+
+
+def measure_on_gpu(name: str, seconds: float) -> dict[str, Any]:
+    """Measure one encoder on the current CUDA device.
+
+    Args:
+        name: A key of :data:`ENCODERS`.
+        seconds: Length of each measurement; each has at least three rounds.
+
+    Returns:
+        What :func:`measure` returns, with the latencies under ``"gpu"``; ``memory_mb`` and
+        ``memory_bf16_mb`` are peaks of the allocator, weights and clip included.
+
+    Raises:
+        torch.cuda.OutOfMemoryError: If the device has too little memory.
+    """
+    import torch
+
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    encoder, video, found = _build(name)
+    encoder, video = encoder.cuda(), video.cuda()
+
+    def peak(dtype: torch.dtype | None) -> tuple[float, float]:
+        torch.cuda.reset_peak_memory_stats()
+        latency = _median(encoder, video, seconds, dtype)
+        return latency, (torch.cuda.max_memory_allocated() - before) / 2**20
+
+    with torch.no_grad():
+        found["latency"]["gpu"], found["memory_mb"] = peak(None)
+        found["latency_bf16"]["gpu"], found["memory_bf16_mb"] = peak(torch.bfloat16)
+    found["gflops"] = _gigaflops(encoder, video)
+    return found
+
+
+def _build(name: str) -> tuple[VideoEncoder, Tensor, dict[str, Any]]:
+    """Return an encoder, one clip for it, and what is known of them before any measurement."""
+    import torch
 
     import videolit.encoders
 
     entry = ENCODERS[name]
-    before = _held_kilobytes()
     encoder = getattr(videolit.encoders, entry.kind)(**entry.arguments).eval()
     shape = (1, entry.num_frames, 3, entry.size, entry.size)
-    video = torch.randint(0, 256, shape, dtype=torch.uint8)
-    found: dict[str, Any] = {
-        "parameters": sum(p.numel() for p in encoder.parameters()),
-        "clip": f"{entry.num_frames}×{entry.size}²",
-        "latency": {},
-        "latency_bf16": {},
-    }
+    return (
+        encoder,
+        torch.randint(0, 256, shape, dtype=torch.uint8),
+        {
+            "parameters": sum(p.numel() for p in encoder.parameters()),
+            "clip": f"{entry.num_frames}×{entry.size}²",
+            "latency": {},
+            "latency_bf16": {},
+        },
+    )
 
-    def median(dtype: torch.dtype | None) -> float:
-        times: list[float] = []
-        end = None
-        while len(times) < _LEAST_ROUNDS + 1 or time.perf_counter() < (end or 0):
-            begin = time.perf_counter()
-            with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
-                encoder(video)
-            times.append(time.perf_counter() - begin)
-            # The first round warms up.
-            end = end or time.perf_counter() + seconds
-        return sorted(times[1:])[(len(times) - 1) // 2]
 
-    with torch.no_grad():
-        for count in threads:
-            torch.set_num_threads(count)
-            found["latency"][str(count)] = median(None)
-        found["memory_mb"] = (_peak_kilobytes() - before) / 1024
-        for count in threads:
-            torch.set_num_threads(count)
-            found["latency_bf16"][str(count)] = median(torch.bfloat16)
-        # Last: it keeps what it counts.
-        with FlopCounterMode(display=False) as counter:
+def _median(
+    encoder: VideoEncoder, video: Tensor, seconds: float, dtype: torch.dtype | None
+) -> float:
+    """Return the median time of a clip, in ``dtype`` where it is not None."""
+    import torch
+
+    times: list[float] = []
+    end = None
+    while len(times) < _LEAST_ROUNDS + 1 or time.perf_counter() < (end or 0):
+        begin = time.perf_counter()
+        with torch.autocast(video.device.type, dtype=dtype, enabled=dtype is not None):
             encoder(video)
-    found["gflops"] = counter.get_total_flops() / 2e9
-    return found
+        if video.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - begin)
+        # The first round warms up.
+        end = end or time.perf_counter() + seconds
+    return sorted(times[1:])[(len(times) - 1) // 2]
+
+
+def _gigaflops(encoder: VideoEncoder, video: Tensor) -> float:
+    """Return 10⁹ multiply-adds of a clip; to be called last, for it keeps what it counts."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        encoder(video)
+    return float(counter.get_total_flops()) / 2e9
+
+
+def _gpu(accelerator: str) -> str | None:
+    """Return the name of the GPU to measure, None for the CPU.
+
+    Raises:
+        InputError: If a GPU is asked for and there is none.
+    """
+    import torch
+
+    if accelerator == "cpu":
+        return None
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    if accelerator == "gpu":
+        raise InputError("there is no CUDA device here (videolit doctor says why); leave gpu out")
+    return None
+
+
+def _on_gpu(name: str, seconds: float) -> dict[str, Any]:
+    """Measure in this process: the allocator knows what each network takes."""
+    try:
+        return measure_on_gpu(name, seconds)
+    except RuntimeError as problem:
+        return {"error": str(problem).splitlines()[0]}
 
 
 def _in_child(name: str, threads: Sequence[int], seconds: float, limit: float) -> dict[str, Any]:
@@ -207,15 +312,18 @@ def _in_child(name: str, threads: Sequence[int], seconds: float, limit: float) -
     return found
 
 
-def _table(rows: dict[str, dict[str, Any]], threads: Sequence[int]) -> Table:
+def _table(rows: dict[str, dict[str, Any]], kinds: Sequence[str], unit: str) -> Table:
+    """Return the figures; latencies of each kind, whose heading ends in its unit."""
     # Narrow: it must fit into 80 columns with two numbers of threads.
     table = Table(
         box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0)
     )
     table.add_column("encoder", no_wrap=True)
     columns = ["clip", "M params", "GFLOPs"]
-    columns += [f"ms, {count}t" for count in threads]
-    columns += [f"bf16, {count}t" for count in threads]
+    columns += [f"ms, {kind}{unit}" for kind in kinds]
+    columns += [f"bf16, {kind}{unit}" for kind in kinds]
+    # A GPU takes a few milliseconds.
+    digits = 2 if kinds == ["gpu"] else 0
     for column in [*columns, "MB"]:
         table.add_column(column, justify="right", no_wrap=True)
     for name, row in rows.items():
@@ -223,9 +331,9 @@ def _table(rows: dict[str, dict[str, Any]], threads: Sequence[int]) -> Table:
             table.add_row(name, "failed")
             continue
         times = [
-            f"{row[kind][str(count)] * 1e3:.0f}"
-            for kind in ("latency", "latency_bf16")
-            for count in threads
+            f"{row[figure][kind] * 1e3:.{digits}f}"
+            for figure in ("latency", "latency_bf16")
+            for kind in kinds
         ]
         table.add_row(
             name,

@@ -39,6 +39,7 @@ from videolit.callbacks import (
     TestReport,
 )
 from videolit.callbacks.context import callbacks_of
+from videolit.commands.device_errors import device_advice
 from videolit.commands.parser_errors import PlainParser, plain_error
 from videolit.commands.quiet import quieten
 from videolit.commands.run_folders import claim_run
@@ -155,6 +156,7 @@ class VideolitCLI(LightningCLI):
         except RuntimeError as problem:
             data = self.datamodule
             told = data.explain(problem) if isinstance(data, VideoDataModule) else ""
+            told = told or device_advice(problem)
             if told:
                 raise InputError(told) from problem
             raise
