@@ -11,7 +11,12 @@ import torch
 from videolit import cli, predict
 from videolit.data.sound_writer import write_video_with_sound
 
-pytestmark = [pytest.mark.gpu, pytest.mark.timeout(150)]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.timeout(150),
+    # What runs warn of (chance, waiting for data) depends on the machine.
+    pytest.mark.filterwarnings(r"default:::videolit(\.|$)"),
+]
 
 RATE = 16_000
 
@@ -64,9 +69,11 @@ def test_actions_of_a_long_video_are_those_of_the_cpu(trained, long, accelerator
         words = ["predict", "--ckpt_path", str(trained), str(long), "--window", "2", "--hop", "1"]
         assert cli.main([*words, "--accelerator", kind, "--output", str(out)]) == 0
         found[kind] = json.loads(next(out.rglob("*.json")).read_text())
-    assert found[accelerator].keys() == found["cpu"].keys()
-    if "segments" in found["cpu"]:
-        assert len(found[accelerator]["segments"]) == len(found["cpu"]["segments"])
+    one, two = (found[kind]["windows"] for kind in ("cpu", accelerator))
+    assert len(one["start"]) > 10
+    assert two["start"] == one["start"]
+    for name, chances in one["probabilities"].items():
+        assert two["probabilities"][name] == pytest.approx(chances, abs=1e-4)
 
 
 @pytest.mark.parametrize(

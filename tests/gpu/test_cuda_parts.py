@@ -197,7 +197,7 @@ def test_a_temporal_model_gives_what_it_gives_on_the_cpu(name, device, measured)
     features[~mask] = float("nan")
     results = []
     for one, place in ((model, "cpu"), (there, device)):
-        given = features.to(place).requires_grad_()
+        given = features.clone().to(place).requires_grad_()
         real = mask.to(place)
         sequence = one(given, real)
         vector = one.pool(sequence, real)

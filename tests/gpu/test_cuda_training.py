@@ -16,7 +16,12 @@ from videolit import ActionDataModule, ClipSpec, cli, load_task
 from videolit.data.writer import write_video
 from videolit.synth.summary_features import write_feature_set
 
-pytestmark = [pytest.mark.gpu, pytest.mark.timeout(150)]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.timeout(150),
+    # What runs warn of (chance, waiting for data) depends on the machine.
+    pytest.mark.filterwarnings(r"default:::videolit(\.|$)"),
+]
 
 FEATURES = 16
 # Sides matter in tiny_set, so nothing is mirrored.
@@ -99,10 +104,10 @@ def weights(path):
     return torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
 
 
-def assert_equal(ours, theirs, tolerance=0.0):
+def assert_equal(ours, theirs):
     assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        torch.testing.assert_close(value, theirs[name], atol=tolerance, rtol=tolerance, msg=name)
+    apart = {n: float((v - theirs[n]).abs().max()) for n, v in ours.items() if v.numel()}
+    assert not any(apart.values()), {name: value for name, value in apart.items() if value}
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
@@ -134,19 +139,16 @@ def test_two_deterministic_runs_give_the_same_weights(config, run):
 @pytest.mark.parametrize("config", [ACTION, SUMMARY])
 def test_a_resumed_run_gives_the_weights_of_one_that_was_not_stopped(config, precision, run):
     settings = ["--trainer.precision", precision, "--trainer.deterministic", "true"]
-    # The schedule would otherwise know how long the run is.
+    # The schedule would otherwise know how long the run is, and dropout draw anew.
     settings += ["--model.schedule", "constant", "--model.warmup", "0.0"]
+    if config == SUMMARY:
+        settings += ["--model.dropout", "0.0", "--model.temporal.init_args.dropout", "0.0"]
     whole = run("fit", config, *settings, "--trainer.max_epochs", "4")
     half = run("fit", config, *settings, "--trainer.max_epochs", "2")
     again = ["--trainer.max_epochs", "4", "--ckpt_path", str(last(half))]
     resumed = run("fit", config, *settings, *again)
-    # The random numbers of dropout on the device start anew.
-    tolerance = 0.0 if config == ACTION else None
-    if tolerance is None:
-        assert len(column(resumed, "train/loss")) == 2
-        assert all(np.isfinite(column(resumed, "train/loss")))
-    else:
-        assert_equal(weights(last(resumed)), weights(last(whole)), tolerance)
+    assert len(column(resumed, "train/loss")) == 2
+    assert_equal(weights(last(resumed)), weights(last(whole)))
 
 
 def test_a_run_on_the_device_goes_on_on_the_cpu(run):
