@@ -5,6 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Two torch threads beside another busy process can be 15 times slower than one.
 export OMP_NUM_THREADS ?= 1
+# Tests at once, one thread each; a file's tests share what they make, so they stay together.
+JOBS ?= 2
+SIDE_BY_SIDE = -n $(JOBS) --dist loadfile
 
 .PHONY: setup demo test style test-slow test-system test-gpu bench evidence clean
 
@@ -20,7 +23,7 @@ demo: setup
 	$(BIN)/videolit demo
 
 test: setup style
-	$(BIN)/pytest -m "not slow and not system and not gpu"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow and not system and not gpu"
 
 style: setup
 	$(BIN)/ruff check .
@@ -28,9 +31,9 @@ style: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Trains models to their stated accuracy; about ten minutes on two cores.
+# Trains models to their stated accuracy; about fifteen minutes on two cores.
 test-slow: setup
-	$(BIN)/pytest -m "slow and not system and not gpu"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "slow and not system and not gpu"
 
 # Needs ffmpeg and chromium.
 test-system: setup
