@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from harness import keep, kept, made_on, newest, parser_of, rewrite, videolit
 
 from videolit.commands.feature_source import NUM_SIGNALS
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--work", default="evidence/summary", help="folder of data and runs")
     parser.add_argument("--jobs", type=int, default=2, help="models at once, one thread each (2)")
+    parser.add_argument("--accelerator", default="cpu", help="trains the models: cpu or gpu (cpu)")
     options = parser.parse_args()
     results = kept(RESULTS)
     work = Path(options.work)
@@ -100,12 +102,12 @@ def main() -> None:
             if f"free/{seed}" not in results:
                 results |= without_training(features, seed)
                 keep(RESULTS, dict(sorted(results.items())))
-            missing += [(features, name, seed) for name in wanted]
+            missing += [(features, name, seed, options.accelerator) for name in wanted]
         with ThreadPoolExecutor(options.jobs) as pool:
             runs = [pool.submit(run_model, work, *job) for job in missing]
             for run in as_completed(runs):
                 found = run.result()
-                results |= found | {"about": made_on() | {"jobs": options.jobs}}
+                results |= found | {"about": about(options.jobs, options.accelerator)}
                 keep(RESULTS, dict(sorted(results.items())))
                 for key, figures in found.items():
                     print(f"{key}: tau {figures['tau']:.3f}", flush=True)
@@ -178,25 +180,28 @@ def test_videos(features: Path) -> list[tuple[SummaryRecord, SummaryTruth]]:
     return [(record, truth_of(record, found.reduce)) for record in records]
 
 
-def run_model(work: Path, features: Path, name: str, seed: int) -> dict[str, dict[str, float]]:
+def run_model(
+    work: Path, features: Path, name: str, seed: int, accelerator: str
+) -> dict[str, dict[str, float]]:
     """Train and test one model; with features of its own, also what they give without training."""
     if name not in RATES:
-        return {f"{name}/{seed}": train(work, features, name, seed)}
-    checkpoint = train_encoder(work, name, seed)
+        return {f"{name}/{seed}": train(work, features, name, seed, accelerator)}
+    checkpoint = train_encoder(work, name, seed, accelerator)
     features = work / f"features_{name}_{seed}.h5"
     videolit("features", work / f"videos_{seed}", "--ckpt_path", checkpoint, "--out", features)
     return {
-        f"{name}/{seed}": train(work, features, name, seed),
+        f"{name}/{seed}": train(work, features, name, seed, accelerator),
         f"free_{name}/{seed}": training_free(features),
     }
 
 
-def train_encoder(work: Path, name: str, seed: int) -> Path:
+def train_encoder(work: Path, name: str, seed: int, accelerator: str) -> Path:
     """Return a checkpoint of a model of events, trained if need be."""
     checkpoint = work / f"{name}_{seed}.ckpt"
     if not checkpoint.exists():
         runs = work / "runs" / f"{name}_encoder" / str(seed)
-        common = ["--data.root", work / f"shots_{seed}" / "shots.csv", *ACTION]
+        common = ["--trainer.accelerator", accelerator, *ACTION]
+        common += ["--data.root", work / f"shots_{seed}" / "shots.csv"]
         common += ["--model.optimizer.init_args.lr", RATES[name]]
         folder, _, card = fit_and_test(runs, ACTION_CONFIG, common, seed)
         print(f"{name}/{seed}: tells {card['metrics']['accuracy']:.2f} of the events", flush=True)
@@ -205,9 +210,9 @@ def train_encoder(work: Path, name: str, seed: int) -> Path:
     return checkpoint
 
 
-def train(work: Path, features: Path, name: str, seed: int) -> dict[str, float]:
+def train(work: Path, features: Path, name: str, seed: int, accelerator: str) -> dict[str, float]:
     """Train and test one model in processes of their own."""
-    common = ["--data.root", features, "--data.seed", seed]
+    common = ["--trainer.accelerator", accelerator, "--data.root", features, "--data.seed", seed]
     if name == "dsn":
         common += ["--model.objective", "reward"]
     if name in RATES:
@@ -229,7 +234,7 @@ def fit_and_test(
     """Return the folder of a training, its seconds, and the evaluation card of its best epoch."""
     common = [
         *("--config", config, "--seed_everything", seed, "--trainer.default_root_dir", runs),
-        *("--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false", *more),
+        *("--trainer.devices", 1, "--trainer.enable_progress_bar", "false", *more),
     ]
     start = time.perf_counter()
     videolit("fit", *common)
@@ -238,6 +243,12 @@ def fit_and_test(
     videolit("test", *common, "--ckpt_path", folder / "checkpoints" / "best.ckpt")
     card = json.loads(next(newest(runs, config, "test").glob("evaluation-*.json")).read_text())
     return folder, seconds, card
+
+
+def about(jobs: int, accelerator: str) -> dict[str, Any]:
+    """Return where and how results were made."""
+    device = torch.cuda.get_device_name() if accelerator == "gpu" else ""
+    return made_on() | {"jobs": jobs, "accelerator": device}
 
 
 def tables(results: dict) -> str:
@@ -271,14 +282,15 @@ def tables(results: dict) -> str:
         if name == best:
             cells[0] = f"**{cells[0]}**"
         lines.append(f"| {title} | {' | '.join(cells)} | {size} | {lasted} |")
-    about = results["about"]
+    made = results["about"]
     shown = ", ".join(
-        f"{name} {about['versions'][name]}" for name in ("videolit", "torch", "lightning")
+        f"{name} {made['versions'][name]}" for name in ("videolit", "torch", "lightning")
     )
+    device = f"one {made['accelerator']}, " if made.get("accelerator") else ""
     lines += [
         "",
-        f"`python tests/evidence/summary.py` on {about['machine']}, one thread, {about['jobs']} models "
-        f"at once; {shown}; mean ± "
+        f"`python tests/evidence/summary.py` on {device}{made['machine']}, "
+        f"{made['jobs']} models at once, one thread each; {shown}; mean ± "
         f"standard deviation over {seeds} seed{'s' if seeds > 1 else ''} of data and training; {SIZES['train']} training, "
         f"{SIZES['val']} validation and {SIZES['test']} test videos each. The epoch is chosen by τ "
         "of the validation videos. τ and ρ: with each annotator, mean over annotators and videos "
