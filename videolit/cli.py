@@ -20,6 +20,10 @@ VERBS = ("fit", "validate", "test", "predict")
 # Name: (module below videolit.commands, what it does).
 COMMANDS = {
     "summarize": ("summarize_cli", "a short video of a long one, with sound; needs no training"),
+    "sentiment": (
+        "sentiment_cli",
+        "emotion over a video, a sound file or a transcript, by a model",
+    ),
     "features": ("features", "store features of a set of videos, to train summaries on"),
     "folds": (
         "folds",
@@ -34,6 +38,7 @@ COMMANDS = {
 }
 
 SUMMARY = ("summarize", "features", "folds")
+SENTIMENT = ("sentiment",)
 
 HELP = """\
 videolit {version}: train, measure and use models on your own videos
@@ -49,6 +54,9 @@ train and measure
 
 summarize long videos
 {summary}
+
+tell sentiment from picture, sound and words
+{sentiment}
 
 look after data and machine
 {commands}
@@ -283,6 +291,7 @@ def _help() -> str:
     return HELP.format(
         version=__version__,
         summary="\n".join(lines.pop(name) for name in SUMMARY),
+        sentiment="\n".join(lines.pop(name) for name in SENTIMENT),
         commands="\n".join(lines.values()),
         configs="\n  ".join(config_names()),
     ).rstrip()

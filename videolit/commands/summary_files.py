@@ -85,10 +85,10 @@ def write_summary(
         record["summary"] = cut._asdict()
         files.insert(0, "summary.mp4")
         lap("summary.mp4")
-    with _missing_signs():
+    with missing_signs():
         files += _write_stills(folder, record, index, chosen, tell)
     lap("pictures")
-    name, stem = _shown(Path(source).name), _shown(Path(source).stem)
+    name, stem = shown_name(Path(source).name), shown_name(Path(source).stem)
     write_chapters(
         folder / "chapters.vtt",
         places_in_summary(parts),
@@ -103,7 +103,7 @@ def write_summary(
     if len(parts) <= _MOST_EDITS and index.fps >= 0.5:
         write_edl(folder / "summary.edl", parts, index.fps, f"Summary of {name}", name)
         files.append("summary.edl")
-    with _missing_signs():
+    with missing_signs():
         _draw_scores(folder / "scores.png", record)
     lap("lists and curve")
     record["files"] = sorted(files)
@@ -166,14 +166,14 @@ def _forget(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _missing_signs() -> Iterator[None]:
+def missing_signs() -> Iterator[None]:
     """Draw signs that no font here has as boxes, without a warning for each."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         yield
 
 
-def _shown(name: str) -> str:
+def shown_name(name: str) -> str:
     """Return a file's name as it can be drawn: it may be no UTF-8."""
     return os.fsencode(name).decode("utf-8", errors="replace")
 
@@ -218,7 +218,7 @@ def _write_stills(
     sheet = storyboard(
         images,
         captions,
-        title=_shown(Path(record["source"]["path"]).stem),
+        title=shown_name(Path(record["source"]["path"]).stem),
         footer=f"{clock(kept, length)} of {clock(length, length)}",
     )
     _write_jpeg(folder / "storyboard.jpg", sheet)
@@ -254,7 +254,7 @@ def _draw_scores(path: Path, record: dict[str, Any]) -> None:
             [(segment["start"], segment["end"]) for segment in segments],
             np.array([segment["selected"] for segment in segments]),
             duration=duration,
-            title=_shown(Path(record["source"]["path"]).name),
+            title=shown_name(Path(record["source"]["path"]).name),
             budget=min(record["budget"] / duration, 1.0),
             # The settings are as the user gave them, and may end after the video.
             forced=check_ranges(record["settings"]["keep"], "keep", duration),

@@ -47,15 +47,15 @@ def print_summary(console: Console, record: dict[str, Any], folder: Path) -> Non
         console.print(f"… and {len(chosen) - _MOST_SHOWN} more, in summary.json", style="dim")
     console.print()
     console.print(f"{_share(record)}, {_shots(record)}", style="bold", highlight=False)
-    _line(console, "scores", _scores([record]))
+    print_line(console, "scores", _scores([record]))
     if sound := _sound(record):
-        _line(console, "sound", sound)
+        print_line(console, "sound", sound)
     pictures = sum(name.startswith("keyframes/") for name in record["files"])
     names = [name for name in record["files"] if not name.startswith("keyframes/")]
     # What one looks at comes first.
     names.sort(key=lambda name: (name != "summary.mp4", not name.endswith((".jpg", ".png")), name))
-    _line(console, "see", _shown(folder / names.pop(0)))
-    _line(console, "beside", f"{', '.join(names)}, keyframes{os.sep} ({pictures})")
+    print_line(console, "see", shown_text(folder / names.pop(0)))
+    print_line(console, "beside", f"{', '.join(names)}, keyframes{os.sep} ({pictures})")
 
 
 def print_summaries(
@@ -73,20 +73,22 @@ def print_summaries(
     table.add_column("video", overflow="fold", max_width=max(console.width - 52, 16))
     table.add_column("kept", overflow="fold")
     for path, folder, found in rows:
-        name = Text(Path(_shown(path)).name)
+        name = Text(Path(shown_text(path)).name)
         if isinstance(found, str):
-            table.add_row(name, Text(f"error: {_shown(found)}", "red"))
+            table.add_row(name, Text(f"error: {shown_text(found)}", "red"))
             continue
         if folder.name != Path(path).stem:
-            name.append(f" \N{RIGHTWARDS ARROW} {_shown(folder.name)}{os.sep}", "dim")
+            name.append(f" \N{RIGHTWARDS ARROW} {shown_text(folder.name)}{os.sep}", "dim")
         damaged = "; sound damaged" if found["source"]["audio_problem"] else ""
         table.add_row(name, f"{_share(found)}, {_shots(found)}{damaged}")
     console.print(table)
     console.print()
     good = [found for _, _, found in rows if not isinstance(found, str)]
     if good:
-        _line(console, "scores", _scores(good))
-        _line(console, "in", f"{_shown(out)}{os.sep}, a folder for each video, by its name")
+        print_line(console, "scores", _scores(good))
+        print_line(
+            console, "in", f"{shown_text(out)}{os.sep}, a folder for each video, by its name"
+        )
     bad = len(rows) - len(good)
     if bad:
         console.print(f"{bad} of {len(rows)} videos could not be summarized.", highlight=False)
@@ -96,7 +98,8 @@ def _table() -> Table:
     return Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
 
 
-def _line(console: Console, title: str, text: str) -> None:
+def print_line(console: Console, title: str, text: str) -> None:
+    """Print a title and, beside it, a text that folds."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(width=6, no_wrap=True)
     grid.add_column(overflow="fold")
@@ -123,7 +126,7 @@ def _scores(records: Sequence[dict[str, Any]]) -> str:
     """Return what scored the moments of videos, one model for all."""
     about = records[0]["model"]
     if about["kind"] == "checkpoint":
-        return f"{_shown(about['checkpoint'])} ({about['temporal']})"
+        return f"{shown_text(about['checkpoint'])} ({about['temporal']})"
     made = about["features"]
     encoder = json.loads(made["encoder"])["class_path"].rpartition(".")[2]
     looks = "colour, layout, edges" if encoder == "AppearanceEncoder" else encoder
@@ -136,11 +139,11 @@ def _sound(record: dict[str, Any]) -> str:
     written, source = record["summary"], record["source"]
     problem = (written["problem"] if written else "") or source["audio_problem"]
     if problem:
-        return f"damaged, silent where it cannot be decoded: {_shown(problem)}"
+        return f"damaged, silent where it cannot be decoded: {shown_text(problem)}"
     silent = written["audio"] == "none" if written else not source["audio"]
     return "the video has none" if silent else ""
 
 
-def _shown(name: str | Path) -> str:
+def shown_text(name: str | Path) -> str:
     """Return a name that a terminal can show."""
     return str(name).encode("utf-8", "replace").decode()

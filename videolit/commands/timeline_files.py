@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +101,27 @@ def write_timeline(folder: Path, stem: str, record: dict[str, Any]) -> None:
 
 
 def to_vtt(segments: Sequence[dict[str, Any]]) -> str:
-    """Return segments as subtitles (WebVTT, W3C 2019): a cue each, with name and probability."""
+    """Return segments as subtitles: a cue each, with name and probability."""
+    return cues_to_vtt(
+        (s["start"], s["end"], f"{s['name']} {s['probability']:.2f}") for s in segments
+    )
+
+
+def cues_to_vtt(cues: Iterable[tuple[float, float, str]]) -> str:
+    """Return cues as WebVTT (W3C 2019).
+
+    Args:
+        cues: Start and end in seconds, and what is shown, in one line.
+    """
     blocks = ["WEBVTT\n"]
-    for segment in segments:
-        start = round(1000 * segment["start"])
+    for begin, finish, shown in cues:
+        start = round(1000 * begin)
         # A cue must end after it starts.
-        end = max(round(1000 * segment["end"]), start + 1)
-        name = " ".join(segment["name"].split())
+        end = max(round(1000 * finish), start + 1)
+        line = " ".join(shown.split())
         # "-->" is no text of a cue either; without ">" it is none.
-        text = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        blocks.append(
-            f"{_vtt_time(start)} --> {_vtt_time(end)}\n{text} {segment['probability']:.2f}\n"
-        )
+        text = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        blocks.append(f"{_vtt_time(start)} --> {_vtt_time(end)}\n{text}\n")
     return "\n".join(blocks)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
@@ -139,6 +139,60 @@ def iter_sound(
             done += len(samples)
     finally:
         reader.close()
+
+
+def iter_ranges(
+    path: str | Path,
+    ranges: Iterable[tuple[float, float]],
+    *,
+    sample_rate: int = 16_000,
+    clock: Clock = "picture",
+) -> Iterator[Sound]:
+    """Read ranges of a file's sound in one pass over it, in memory that the longest one bounds.
+
+    Args:
+        path: As for :func:`read_sound`.
+        ranges: First second and where to stop, exclusive; they may overlap, and the first seconds
+            ascend.
+        sample_rate: Samples per second that are wanted.
+        clock: As for :func:`read_sound`.
+
+    Yields:
+        What :func:`read_sound` returns for each range; the problem is the first one that was met
+        so far.
+
+    Raises:
+        VideoError: If there is no such file, or it is neither video nor sound.
+        InputError: If a setting is out of its range, or the ranges do not ascend.
+    """
+    _check(sample_rate, clock, "pyav", 0.0, None)
+    reader, problem = _open(path, sample_rate, clock)
+    held, first = np.zeros(0, np.float32), 0
+    try:
+        for start, end in ranges:
+            _check(sample_rate, clock, "pyav", start, end)
+            low, high = round(start * sample_rate), round(end * sample_rate)
+            if low < first:
+                raise InputError(f"ranges of sound must ascend, got {start:g} s after a later one")
+            if reader is None:
+                yield _without(problem, high - low, sample_rate, start)
+                continue
+            held, first = held[low - first :], low
+            done = first + len(held)
+            if high > done:
+                held = np.concatenate([held, reader.read(done, high - done).mean(0)])
+            yield _sound(held[: high - low].copy(), reader, start)
+    finally:
+        if reader is not None:
+            reader.close()
+
+
+def why_unusable(sound: Sound) -> str:
+    """Return why there is nothing to hear, ``""`` if there is."""
+    if sound.state != "ok":
+        why = {"missing": "", "silent": "the sound is silent", "broken": "the sound is broken: "}
+        return f"{why[sound.state]}{sound.problem}"
+    return "" if len(sound.samples) else "the sound is empty"
 
 
 def _check(sample_rate: int, clock: str, decoder: str, start: float, end: float | None) -> None:

@@ -24,7 +24,7 @@ _TAG = re.compile(r"</?[a-z][^<>]*>|<(?:\d+:)?\d+:\d+\.\d+>|\{\\[^{}]*\}", re.IG
 # What only tells of sound: [door slams], (laughs), ♪.
 _SOUND = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|[♪♫]+")
 _NAME = re.compile(r"^\s*(?:-\s*)?([A-Z][A-Z .'-]{1,29}):\s+")
-_SUFFIXES = (".srt", ".vtt", ".csv", ".txt")
+SUFFIXES = (".srt", ".vtt", ".csv", ".txt")
 
 
 class Line(NamedTuple):
@@ -68,9 +68,9 @@ def read_transcript(path: str | Path, keep_sounds: bool = False) -> list[Line]:
             understood; the message names file and line.
     """
     path = Path(path)
-    if path.suffix.lower() not in _SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"{path}: expected a transcript ({', '.join(_SUFFIXES)}), got {path.suffix or 'none'}"
+            f"{path}: expected a transcript ({', '.join(SUFFIXES)}), got {path.suffix or 'none'}"
         )
     text = _decode(path)
     if path.suffix.lower() == ".txt":

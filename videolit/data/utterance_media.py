@@ -14,7 +14,7 @@ from videolit.data.reader import VideoReader
 from videolit.data.sentiment_records import Utterance
 from videolit.data.sniff import DEMUXERS
 from videolit.data.sniff_sound import sniff_sound
-from videolit.data.sound_track import Sound, iter_sound, read_sound
+from videolit.data.sound_track import Sound, iter_sound, read_sound, why_unusable
 from videolit.data.transforms import ClipTransform, eval_crops
 from videolit.ops.sampling import choose_frames
 from videolit.types import ClipSpec, InputError, VideoError
@@ -138,11 +138,8 @@ def read_voice(utterance: Utterance, sample_rate: int, max_seconds: float) -> So
         raise NoModality("the sound is empty") from None
     except VideoError as problem:
         raise NoModality(f"the sound cannot be read: {problem.reason}") from problem
-    if sound.state != "ok":
-        why = {"missing": "", "silent": "the sound is silent", "broken": "the sound is broken: "}
-        raise NoModality(f"{why[sound.state]}{sound.problem}")
-    if len(sound.samples) == 0:
-        raise NoModality("the sound is empty")
+    if why := why_unusable(sound):
+        raise NoModality(why)
     return sound
 
 

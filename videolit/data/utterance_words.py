@@ -99,7 +99,10 @@ def contexts(data: SentimentSet, most: int) -> list[tuple[int, ...]]:
 
 
 def token_seconds(
-    tokens: Tensor | Sequence[int], separator: int, duration: float | None
+    tokens: Tensor | Sequence[int],
+    separator: int,
+    duration: float | None,
+    start: float = 0.0,
 ) -> NDArray[np.float32]:
     """Return the middle of each token, as if all of an utterance took equally long.
 
@@ -107,6 +110,7 @@ def token_seconds(
         tokens: int64 ``(L,)``, the utterance first, behind separators what was said before.
         separator: Number of the token between utterances.
         duration: Seconds of the utterance; None = not known.
+        start: When its words begin, in seconds.
 
     Returns:
         float32 ``(L,)`` seconds from the utterance's beginning; 0 for what was said before.
@@ -116,5 +120,5 @@ def token_seconds(
     own = int(ends[0]) if len(ends) else len(ids)
     seconds = np.zeros(len(ids), np.float32)
     length = own * TOKEN_SECONDS if duration is None else duration
-    seconds[:own] = (np.arange(own) + 0.5) * (length / max(own, 1))
+    seconds[:own] = start + (np.arange(own) + 0.5) * (length / max(own, 1))
     return seconds

@@ -73,7 +73,48 @@ def slide(
     start: NDArray[np.float64] = begin + hop * np.arange(count, dtype=np.float64)
     if count == 0 or start[-1] + window < finish - _CLOCK:
         start = np.append(start, max(finish - window, begin))
-    end: NDArray[np.float64] = np.minimum(start + window, finish)
+    return place_frames(timestamps, start, np.minimum(start + window, finish))
+
+
+def slide_time(
+    duration: float, window: float, hop: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Slide a window over a stretch of time from its beginning.
+
+    Window k covers the time from ``k * hop`` to ``k * hop + window``. Where the last of them ends
+    before ``duration``, a shorter one follows if it has at least half of a window's length. What
+    is not longer than a window gets a single one, however short.
+
+    Args:
+        duration: Seconds, above 0.
+        window: Length of a window in seconds.
+        hop: Seconds from one window to the next, at most ``window``.
+
+    Returns:
+        Start and end of the windows, float64 ``(N,)`` seconds each, ascending, N at least 1.
+
+    Raises:
+        InputError: If window or hop are out of their range.
+    """
+    check_window(window, hop)
+    whole = max(int((duration - window + _CLOCK) // hop) + 1, 0)
+    start: NDArray[np.float64] = hop * np.arange(whole + 1, dtype=np.float64)
+    covered = whole > 0 and start[whole - 1] + window >= duration - _CLOCK
+    if covered or (whole > 0 and duration - start[whole] < window / 2 - _CLOCK):
+        start = start[:whole]
+    return start, np.minimum(start + window, duration)
+
+
+def place_frames(
+    timestamps: NDArray[np.float64], start: NDArray[np.float64], end: NDArray[np.float64]
+) -> Windows:
+    """Find the frames of windows: those that begin within each, else the one on screen.
+
+    Args:
+        timestamps: float64 ``(F,)`` seconds, ascending, at least one.
+        start: float64 ``(N,)`` seconds, ascending.
+        end: float64 ``(N,)`` seconds, each above its start.
+    """
     first = np.searchsorted(timestamps, start - _CLOCK)
     stop = np.searchsorted(timestamps, end - _CLOCK)
     on_screen = np.maximum(np.searchsorted(timestamps, start + _CLOCK, side="right") - 1, 0)

@@ -9,6 +9,7 @@ from videolit.plots.confusion import (
     per_class_table,
 )
 from videolit.plots.curves import read_history, training_curves
+from videolit.plots.moods import sentiment_figure
 from videolit.plots.report import Report
 from videolit.plots.storyboard import storyboard
 from videolit.plots.summary import summary_figure
@@ -28,6 +29,7 @@ __all__ = [
     "read_history",
     "reliability_figure",
     "save_figure",
+    "sentiment_figure",
     "storyboard",
     "summary_figure",
     "timeline_figure",

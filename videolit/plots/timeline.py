@@ -54,7 +54,7 @@ def timeline_figure(
         axes = figure.add_subplot(facecolor=CARD)
         for lane, label in enumerate(lanes):
             own = [segment for segment in segments if segment.label == label]
-            _draw_lane(axes, lane, own, edges, values[:, label], start_at)
+            draw_lane(axes, lane, own, edges, values[:, label], start_at)
         if not lanes:
             axes.text(
                 (begin + finish) / 2,
@@ -88,7 +88,7 @@ def timeline_figure(
     return figure
 
 
-def _draw_lane(
+def draw_lane(
     axes: Axes,
     lane: int,
     segments: Sequence[Segment],
@@ -96,11 +96,21 @@ def _draw_lane(
     curve: NDArray[np.float64],
     start_at: float | None,
 ) -> None:
-    """Draw one class: its curve above, its segments as a bar below."""
+    """Draw one class: its curve above, its segments as a bar below.
+
+    Args:
+        axes: Of time; lanes are one apart, the first at the top, from 0.
+        lane: Place of the class.
+        segments: Those of the class.
+        edges: float ``(M + 1,)`` seconds, ascending.
+        curve: float ``(M,)`` in [0, 1], the class's score between neighbouring edges; NaN = not
+            known.
+        start_at: Score that is drawn as a line; None = no line.
+    """
     begin, span = float(edges[0]), float(edges[-1] - edges[0])
     top, base, foot = lane + 0.08, lane + 0.66, lane + 0.92
     axes.add_patch(Rectangle((begin, top), span, foot - top, color=CELL, linewidth=0, zorder=0))
-    times, heights = _thinned(edges, np.nan_to_num(curve))
+    times, heights = thinned(edges, np.nan_to_num(curve))
     axes.fill_between(
         times, base, base - (base - top) * heights, step="post", color=_CURVE, linewidth=0, zorder=1
     )
@@ -128,10 +138,13 @@ def _draw_lane(
     )
 
 
-def _thinned(
+def thinned(
     edges: NDArray[np.float64], curve: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return left edges and heights, the last one twice; of many, the highest of each group."""
+    """Return left edges and heights of a curve of steps, the last one twice.
+
+    Of more than 2,000 steps, the highest of each group is kept.
+    """
     group = -(-len(curve) // _MOST_POINTS)
     starts = np.arange(0, len(curve), group)
     heights = np.maximum.reduceat(curve, starts)

@@ -1,0 +1,128 @@
+"""What is written about the sentiment of a recording: JSON, CSV, WebVTT and a picture."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from videolit.commands.sentiment_moments import Moments
+from videolit.commands.summary_files import missing_signs, shown_name
+from videolit.commands.timeline_files import cues_to_vtt
+from videolit.ops.files import atomic_path
+from videolit.plots import save_figure, sentiment_figure
+from videolit.types import AFFECT, InputError
+
+SCHEMA = "videolit.sentiment"
+# Raise it when a reader of older files would misunderstand newer ones.
+VERSION = 1
+# The record comes last: where it is, the others belong to it.
+FILES = ("sentiment.csv", "sentiment.vtt", "sentiment.png", "sentiment.json")
+
+
+def write_sentiment(folder: Path, record: dict[str, Any], moments: Moments) -> None:
+    """Write all files of a recording, ``sentiment.json`` last; the record is completed.
+
+    Args:
+        folder: Made if need be.
+        record: As :func:`videolit.commands.sentiment.find_sentiment` describes it.
+        moments: Its moments.
+
+    Raises:
+        InputError: If the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise InputError(f"cannot make the folder {folder}: {problem.strerror}") from problem
+    (folder / "sentiment.json").unlink(missing_ok=True)
+    record["files"] = sorted(FILES)
+    with (
+        atomic_path(folder / "sentiment.csv") as part,
+        part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle,
+    ):
+        columns = csv_columns(record["model"])
+        table = csv.writer(handle)
+        table.writerow(columns)
+        table.writerows(csv_row(window, columns) for window in record["windows"])
+    with atomic_path(folder / "sentiment.vtt") as part:
+        cues = ((each["start"], each["end"], caption(each)) for each in record["stretches"])
+        part.write_text(cues_to_vtt(cues), encoding="utf-8")
+    with missing_signs():
+        save_figure(draw(record, moments), folder / "sentiment.png")
+    with atomic_path(folder / "sentiment.json") as part:
+        text = json.dumps(record, ensure_ascii=False) + "\n"
+        # A file may have a name that is no UTF-8; JSON can only show its bytes.
+        part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+
+
+def csv_columns(model: Mapping[str, Any]) -> list[str]:
+    """Return the columns of the table: times, answers, then those of each modality."""
+    numbers = ["score"] * bool(model["score_range"]) + list(AFFECT) * bool(model["affect_range"])
+    likeliest = ["probability"] * bool(model["classes"])
+    columns = ["start", "end", "label", *likeliest, *numbers]
+    columns += [f"probability_{name}" for name in model["classes"]]
+    for name in model["modalities"]:
+        own = ("weight", "label", *likeliest, *numbers, "missing")
+        columns += [f"{name}_{column}" for column in own]
+    return columns
+
+
+def csv_row(window: Mapping[str, Any], columns: list[str]) -> list[Any]:
+    """Return a window's cells; empty = not told."""
+    cells = {name: window.get(name) for name in ("start", "end", "label", "probability")}
+    cells |= {name: window.get(name) for name in ("score", *AFFECT)}
+    cells |= {f"probability_{k}": v for k, v in window.get("probabilities", {}).items()}
+    for name, own in window["modalities"].items():
+        cells |= {f"{name}_{key}": value for key, value in own.items()}
+    return ["" if cells.get(column) is None else cells[column] for column in columns]
+
+
+def caption(part: Mapping[str, Any]) -> str:
+    """Return the label of a stretch with its numbers, as ``joy 0.82`` or ``positive +1.2``."""
+    words = [part["label"]]
+    if "probability" in part:
+        words.append(f"{part['probability']:.2f}")
+    if "score" in part:
+        words.append(f"{part['score']:+.1f}")
+    words += [f"{name} {part[name]:+.2f}" for name in AFFECT if name in part]
+    return " ".join(words)
+
+
+def draw(record: Mapping[str, Any], moments: Moments) -> Any:  # noqa: ANN401 - a figure
+    """Return the picture of a record."""
+    model, source = record["model"], record["source"]
+    numbers = {}
+    if moments.score is not None:
+        numbers["score"] = (moments.score, _pair(model["score_range"]))
+    if moments.affect is not None:
+        for column, name in enumerate(AFFECT):
+            numbers[name] = (moments.affect[:, column], _pair(model["affect_range"]))
+    count = len(record["windows"])
+    reasons = {
+        name: next(iter(found))
+        for name, found in record["missing"].items()
+        if sum(found.values()) == count
+    }
+    settings = record["settings"]
+    windows = f"{count} windows of {settings['window']:g} s" if count > 1 else "one window"
+    legend = "dark: label · pale: its probability" if model["classes"] else "dark: label"
+    return sentiment_figure(
+        moments.edges,
+        moments.labels,
+        moments.names,
+        probabilities=moments.probabilities if model["classes"] else None,
+        numbers=numbers,
+        weights=moments.weights,
+        used=moments.used,
+        modalities=model["modalities"],
+        reasons=reasons,
+        title=shown_name(Path(source["path"] or source["transcript"]).name),
+        footer=f"{windows} · {legend} · below: weight of each modality, hatched where missing",
+    )
+
+
+def _pair(bounds: list[float]) -> tuple[float, float]:
+    return bounds[0], bounds[1]
