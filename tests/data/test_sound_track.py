@@ -11,7 +11,7 @@ import pytest
 
 from videolit.data.decoders import InOrderFrames
 from videolit.data.sniff_sound import sniff_sound
-from videolit.data.sound_track import iter_sound, read_sound
+from videolit.data.sound_track import iter_ranges, iter_sound, read_sound, why_unusable
 from videolit.data.sound_writer import write_video_with_sound
 from videolit.data.writer import write_video
 from videolit.types import InputError, VideoError
@@ -145,6 +145,24 @@ def test_pieces_join_to_the_whole(files, wholes, suffix):
         assert np.array_equal(np.concatenate([p.samples for p in pieces]), whole.samples)
         assert [p.start for p in pieces] == pytest.approx(np.arange(len(pieces)) * seconds)
         assert all(len(p.samples) == round(seconds * RATE) for p in pieces[:-1])
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "mkv"])
+def test_ranges_in_one_pass_are_those_that_are_read_one_by_one(files, wholes, suffix):
+    # They overlap, touch, jump far ahead, and reach beyond the end.
+    ranges = [(0, 2), (0.5, 1.0), (1.3, 3.33), (3.33, 4), (12, 13.7), (19, 21), (30, 31)]
+    found = list(iter_ranges(files[suffix], ranges))
+    whole = np.pad(wholes[suffix].samples, (0, 12 * RATE))
+    for (start, end), sound in zip(ranges, found, strict=True):
+        low, high = round(start * RATE), round(end * RATE)
+        assert len(sound.samples) == high - low
+        # Noise that AAC draws anew after a jump, as above.
+        limit = 0.02 if suffix in ("m4a", "mkv") else 0.0
+        assert np.abs(sound.samples - whole[low:high]).max() <= limit
+        assert sound.start == start
+    assert [why_unusable(sound) for sound in found] == [""] * 6 + ["the sound is silent"]
+    with pytest.raises(InputError, match="must ascend, got 1 s after a later one"):
+        list(iter_ranges(files[suffix], [(2, 3), (1, 2)]))
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path):

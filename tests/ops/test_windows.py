@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from videolit.ops.windows import frame_seconds, slide
+from videolit.ops.windows import frame_seconds, slide, slide_time
 from videolit.types import InputError
 
 
@@ -87,3 +87,39 @@ def test_how_long_a_frame_is_shown():
 def test_windows_that_fit_no_video(window, hop, message):
     with pytest.raises(InputError, match=message):
         slide(even(5, 10), window, hop)
+
+
+@pytest.mark.parametrize(
+    ("duration", "window", "hop", "ends"),
+    [
+        (10, 4, 2, [(0, 4), (2, 6), (4, 8), (6, 10)]),
+        # A rest of half a window is kept, a shorter one is not.
+        (11, 4, 4, [(0, 4), (4, 8), (8, 11)]),
+        (10, 4, 4, [(0, 4), (4, 8), (8, 10)]),
+        (9.9, 4, 4, [(0, 4), (4, 8)]),
+        # One rest, not each that a small hop would leave.
+        (10.5, 4, 1, [(k, k + 4) for k in range(7)] + [(7, 10.5)]),
+        (0.3, 4, 2, [(0, 0.3)]),
+        (4, 4, 2, [(0, 4)]),
+    ],
+)
+def test_time_is_covered_but_for_a_rest_below_half_a_window(duration, window, hop, ends):
+    start, end = slide_time(duration, window, hop)
+    np.testing.assert_allclose(np.stack([start, end], 1), ends)
+
+
+def test_windows_of_time_are_all_of_one_length_but_the_last():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        window = rng.uniform(0.1, 5)
+        hop, duration = window * rng.uniform(0.05, 1), rng.uniform(0.01, 60)
+        start, end = slide_time(duration, window, hop)
+        np.testing.assert_allclose(start, hop * np.arange(len(start)))
+        np.testing.assert_allclose((end - start)[:-1], window)
+        assert 0 < end[-1] - start[-1] <= window + 1e-9
+        assert end[-1] <= duration + 1e-9
+        # Nothing but a rest is left out.
+        rest = duration - end[-1]
+        assert rest < 1e-3 or duration - (start[-1] + hop) < window / 2
+    with pytest.raises(InputError, match="--hop 3 is larger than --window 2"):
+        slide_time(10, 2, 3)

@@ -374,4 +374,6 @@ def _cut_words(samples: WindowSamples, lines: Sequence[Line]) -> list[str]:
         > most
         for k in range(len(samples))
     )
-    return [f"{cut} windows have more than the {most} tokens that the model reads"] * bool(cut)
+    have = "has" if cut == 1 else "have"
+    told = f"{cut} of {len(samples)} windows {have} more than the {most} tokens that the model reads"
+    return [told] * bool(cut)

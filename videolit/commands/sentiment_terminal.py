@@ -81,11 +81,11 @@ def _windows(record: Mapping[str, Any]) -> str:
 
 
 def _weights(record: Mapping[str, Any]) -> str:
-    """Return each modality's mean weight over the windows that have an answer."""
-    known = [window for window in record["windows"] if window["label"] is not None]
+    """Return each modality's mean weight over the windows that have it."""
     said = []
     for name in record["model"]["modalities"]:
-        weights = [window["modalities"][name].get("weight", 0.0) for window in known]
-        if any(window["modalities"][name]["used"] for window in known):
+        own = [window["modalities"][name] for window in record["windows"]]
+        weights = [each["weight"] for each in own if each["used"]]
+        if weights:
             said.append(f"{name} {sum(weights) / len(weights):.0%}")
     return f"{', '.join(said) or 'nothing'} ({shown_text(record['model']['checkpoint'])})"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from videolit.ops.segments import Segment
 from videolit.plots.clock import time_marks
-from videolit.plots.lettering import shortened
+from videolit.plots.lettering import shortened, text_width
 from videolit.plots.theme import (
     CARD,
     CELL,
@@ -31,8 +31,11 @@ Interval = tuple[float, float]
 
 # Inches.
 _WIDTH = 11.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 1.75, 0.75, 0.55, 0.62
+_RIGHT, _TOP, _BOTTOM = 0.75, 0.55, 0.62
+_NARROWEST, _WIDEST, _BESIDE = 0.75, 2.4, 0.22
 _LANE, _ROW, _CHART, _GAP = 0.38, 0.27, 0.95, 0.2
+# Points.
+_NAME = 9.5
 _WEIGHT = "#8fb0d3"
 _FILL = "#d3e3f3"
 _HATCH = "#b4bfcb"
@@ -74,7 +77,9 @@ def sentiment_figure(
     heights = [_LANE * max(len(lanes), 1), *(_CHART for _ in charts), _ROW * len(modalities)]
     height = _TOP + sum(heights) + _GAP * (len(heights) - 1) + _BOTTOM
     with themed_figure(_WIDTH, height) as figure:
-        panels = _panels(figure, heights)
+        widest = max(text_width(name, _NAME) for name in [*modalities, *(names[k] for k in lanes)])
+        left = min(max(widest / 72 + _BESIDE, _NARROWEST), _WIDEST)
+        panels = _panels(figure, heights, left)
         _draw_labels(panels[0], edges, labels, lanes, names, probabilities)
         for axes, (bounds, curves) in zip(panels[1:-1], charts, strict=True):
             _draw_numbers(axes, edges, curves, bounds)
@@ -87,15 +92,14 @@ def sentiment_figure(
             axes.tick_params(length=0, labelsize=8.5)
             axes.tick_params(axis="y", pad=8)
             axes.tick_params(axis="x", labelbottom=axes is panels[-1])
-        room = 72 * (_WIDTH - _LEFT - _RIGHT)
-        left = _LEFT / _WIDTH
+        room = 72 * (_WIDTH - left - _RIGHT)
         for text, at, size, colour in (
             (title, 1 - 0.28 / height, 11, INK),
             (footer, 0.17 / height, 8.5, MUTED),
         ):
             weight = "bold" if text is title and title else "normal"
             shown = shortened(text, room, size, weight=weight)
-            figure.text(left, at, shown, size=size, color=colour, weight=weight, va="center")
+            figure.text(left / _WIDTH, at, shown, size=size, color=colour, weight=weight, va="center")
     return figure
 
 
@@ -109,15 +113,15 @@ def _charts(
     return list(found.items())
 
 
-def _panels(figure: Figure, heights: Sequence[float]) -> list[Axes]:
+def _panels(figure: Figure, heights: Sequence[float], left: float) -> list[Axes]:
     """Return axes below each other, in inches of height."""
     whole = figure.get_figheight()
     foot, found = whole - _TOP, []
-    width = (_WIDTH - _LEFT - _RIGHT) / _WIDTH
+    width = (_WIDTH - left - _RIGHT) / _WIDTH
     for height in heights:
         foot -= height
         found.append(
-            figure.add_axes((_LEFT / _WIDTH, foot / whole, width, height / whole), facecolor=CARD)
+            figure.add_axes((left / _WIDTH, foot / whole, width, height / whole), facecolor=CARD)
         )
         foot -= _GAP
     return found
@@ -144,11 +148,12 @@ def _draw_labels(
     if not lanes:
         _note(axes, 0.5, edges, "nothing to go by in any window")
     axes.set_ylim(max(len(lanes), 1) + 0.04, -0.04)
-    room = 72 * (_LEFT - 0.3)
+    room = 72 * (_WIDEST - _BESIDE)
     axes.set_yticks(
-        [lane + 0.5 for lane in range(len(lanes))], [shortened(names[k], room, 9.5) for k in lanes]
+        [lane + 0.5 for lane in range(len(lanes))],
+        [shortened(names[k], room, _NAME) for k in lanes],
     )
-    axes.tick_params(axis="y", labelcolor=INK, labelsize=9.5)
+    axes.tick_params(axis="y", labelcolor=INK, labelsize=_NAME)
 
 
 def _draw_numbers(
@@ -236,7 +241,7 @@ def _draw_weights(
         )
     axes.set_ylim(len(modalities) + 0.05, -0.05)
     axes.set_yticks([row + 0.5 for row in range(len(modalities))], list(modalities))
-    axes.tick_params(axis="y", labelcolor=INK, labelsize=9.5)
+    axes.tick_params(axis="y", labelcolor=INK, labelsize=_NAME)
 
 
 def _note(axes: Axes, at: float, edges: Floats, text: str) -> None:
@@ -244,7 +249,7 @@ def _note(axes: Axes, at: float, edges: Floats, text: str) -> None:
     axes.text(
         float(edges[0] + edges[-1]) / 2,
         at,
-        shortened(text, 72 * (_WIDTH - _LEFT - _RIGHT) - 20, 8.5),
+        shortened(text, 72 * (_WIDTH - _WIDEST - _RIGHT), 8.5),
         ha="center",
         va="center",
         size=8.5,
