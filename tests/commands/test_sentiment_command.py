@@ -38,7 +38,9 @@ def save(path, names=ALL, **settings):
         "text": TextEncoder(len(WORDS), hidden_size=16),
     }
     wanted = {"encoder" if name == "video" else name for name in names}
-    parts = {name: part for name, part in parts.items() if name in wanted} | settings.pop("parts", {})
+    parts = {name: part for name, part in parts.items() if name in wanted} | settings.pop(
+        "parts", {}
+    )
     task = SentimentTask(
         **parts,
         **{
@@ -251,7 +253,9 @@ def _raiser(kind):
 
 def test_what_a_reader_must_know_is_noted(home, tmp_path):
     late = tmp_path / "late.srt"
-    late.write_text("1\n00:00:01,000 --> 00:00:02,000\nsad\n\n2\n00:01:00,000 --> 00:01:05,000\nday\n")
+    late.write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nsad\n\n2\n00:01:00,000 --> 00:01:05,000\nday\n"
+    )
     record = find(home, "talk.wav", late)
     (note,) = record["notes"]
     assert note.startswith("the transcript goes on to 65.0 s, the recording ends at 9.0 s")

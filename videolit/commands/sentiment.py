@@ -375,5 +375,7 @@ def _cut_words(samples: WindowSamples, lines: Sequence[Line]) -> list[str]:
         for k in range(len(samples))
     )
     have = "has" if cut == 1 else "have"
-    told = f"{cut} of {len(samples)} windows {have} more than the {most} tokens that the model reads"
+    told = (
+        f"{cut} of {len(samples)} windows {have} more than the {most} tokens that the model reads"
+    )
     return [told] * bool(cut)

@@ -11,6 +11,8 @@ from videolit.types import InputError
 
 # Timestamps are rounded to the container's clock, as in videolit.ops.sampling.
 _CLOCK = 5e-4
+# A rest below this share of a window says nothing new: codecs fill their last frame with silence.
+_REST = 0.05
 
 
 class Windows(NamedTuple):
@@ -82,8 +84,9 @@ def slide_time(
     """Slide a window over a stretch of time from its beginning.
 
     Window k covers the time from ``k * hop`` to ``k * hop + window``. Where the last of them ends
-    before ``duration``, a shorter one follows if it has at least half of a window's length. What
-    is not longer than a window gets a single one, however short.
+    before ``duration``, by more than a twentieth of a window, a shorter one follows if it has at
+    least half of a window's length. What is not longer than a window gets a single one, however
+    short.
 
     Args:
         duration: Seconds, above 0.
@@ -99,7 +102,7 @@ def slide_time(
     check_window(window, hop)
     whole = max(int((duration - window + _CLOCK) // hop) + 1, 0)
     start: NDArray[np.float64] = hop * np.arange(whole + 1, dtype=np.float64)
-    covered = whole > 0 and start[whole - 1] + window >= duration - _CLOCK
+    covered = whole > 0 and start[whole - 1] + window >= duration - _REST * window
     if covered or (whole > 0 and duration - start[whole] < window / 2 - _CLOCK):
         start = start[:whole]
     return start, np.minimum(start + window, duration)

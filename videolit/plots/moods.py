@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -93,13 +94,10 @@ def sentiment_figure(
             axes.tick_params(axis="y", pad=8)
             axes.tick_params(axis="x", labelbottom=axes is panels[-1])
         room = 72 * (_WIDTH - left - _RIGHT)
-        for text, at, size, colour in (
-            (title, 1 - 0.28 / height, 11, INK),
-            (footer, 0.17 / height, 8.5, MUTED),
-        ):
-            weight = "bold" if text is title and title else "normal"
-            shown = shortened(text, room, size, weight=weight)
-            figure.text(left / _WIDTH, at, shown, size=size, color=colour, weight=weight, va="center")
+        head, foot = shortened(title, room, 11, weight="bold"), shortened(footer, room, 8.5)
+        place = left / _WIDTH
+        figure.text(place, 1 - 0.28 / height, head, size=11, color=INK, weight="bold", va="center")
+        figure.text(place, 0.17 / height, foot, size=8.5, color=MUTED, va="center")
     return figure
 
 
@@ -137,12 +135,10 @@ def _draw_labels(
 ) -> None:
     """Draw where each label holds, and its probability."""
     for lane, label in enumerate(lanes):
-        own = np.flatnonzero(labels == label)
-        runs = np.split(own, np.flatnonzero(np.diff(own) > 1) + 1)
         curve = np.zeros(len(labels)) if probabilities is None else probabilities[:, label]
         bars = [
-            Segment(float(edges[run[0]]), float(edges[run[-1] + 1]), label, 0.0, 0.0)
-            for run in runs
+            Segment(float(edges[first]), float(edges[stop]), label, 0.0, 0.0)
+            for first, stop in _runs(labels == label)
         ]
         draw_lane(axes, lane, bars, edges, curve, None)
     if not lanes:
@@ -212,18 +208,14 @@ def _draw_weights(
         axes.fill_between(
             times, foot, foot - (foot - top) * share, step="post", color=_WEIGHT, lw=0, zorder=1
         )
-        lost = np.append(~there, False)[np.minimum(np.searchsorted(edges, times), len(there))]
-        axes.fill_between(
-            times,
-            top,
-            foot,
-            where=lost.tolist(),
-            step="post",
-            facecolor=EMPTY,
-            edgecolor=_HATCH,
-            hatch="////",
-            linewidth=0,
-            zorder=2,
+        gaps = [
+            Rectangle((float(edges[first]), top), float(edges[stop] - edges[first]), foot - top)
+            for first, stop in _runs(~there)
+        ]
+        axes.add_collection(
+            PatchCollection(
+                gaps, facecolor=EMPTY, edgecolor=_HATCH, hatch="////", linewidth=0, zorder=2
+            )
         )
         if not there.any():
             _note(axes, row + 0.5, edges, reasons.get(name, "missing"))
@@ -242,6 +234,12 @@ def _draw_weights(
     axes.set_ylim(len(modalities) + 0.05, -0.05)
     axes.set_yticks([row + 0.5 for row in range(len(modalities))], list(modalities))
     axes.tick_params(axis="y", labelcolor=INK, labelsize=_NAME)
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return first and stop of each run of True."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
 
 
 def _note(axes: Axes, at: float, edges: Floats, text: str) -> None:

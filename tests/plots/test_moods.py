@@ -1,0 +1,95 @@
+"""The picture of sentiment over time: lanes, curves, weights and what is missing."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.collections import PatchCollection
+
+from videolit.plots import sentiment_figure
+from videolit.plots.theme import render
+
+NAMES = [
+    "joy",
+    "a class with a name that is much longer than any margin has room for",
+    "Überraschung",
+]
+
+
+def draw(rows=6, count=3, **settings):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(3), rows)
+    weights = rng.dirichlet(np.ones(count), rows)
+    return sentiment_figure(
+        np.linspace(0, 2.0 * rows, rows + 1),
+        settings.pop("labels", np.arange(rows) % 3),
+        NAMES,
+        probabilities=probabilities,
+        weights=weights,
+        used=settings.pop("used", np.ones((rows, count))),
+        modalities=["video", "sound", "text"][:count],
+        **settings,
+    )
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_a_lane_for_each_label_that_holds_and_the_time_of_each():
+    labels = np.array([2, 2, 0, -1, 2, 0])
+    figure = draw(labels=labels, title="a.mp4", footer="below")
+    lanes, weights = figure.axes
+    assert [label.get_text() for label in lanes.get_yticklabels()] == ["Überraschung", "joy"]
+    assert texts(lanes) == ["6.0 s", "4.0 s"]
+    bars = [
+        [tuple(np.round([e.x0, e.x1], 6)) for e in (p.get_extents() for p in c.get_paths())]
+        for c in lanes.findobj(PatchCollection)
+    ]
+    assert bars == [[(0, 4), (8, 10)], [(4, 6), (10, 12)]]
+    assert [label.get_text() for label in weights.get_yticklabels()] == ["video", "sound", "text"]
+    assert [text.get_text() for text in figure.texts] == ["a.mp4", "below"]
+    assert render(figure, "png", dpi=50).startswith(b"\x89PNG")
+
+
+def test_numbers_of_one_range_share_a_chart_and_stay_on_it():
+    curve = np.array([-9.0, 0, 1, np.nan, 2, 9])
+    numbers = {
+        "score": (curve, (-3.0, 3.0)),
+        "valence": (curve / 9, (-1.0, 1.0)),
+        "arousal": (-curve / 9, (-1.0, 1.0)),
+    }
+    figure = draw(numbers=numbers)
+    _, score, affect, _ = figure.axes
+    assert texts(score) == ["score"]
+    assert texts(affect) == ["arousal", "valence"]
+    assert [label.get_text() for label in score.get_yticklabels()] == ["-3", "0", "3"]
+    steps = score.patches[0].get_data().values
+    np.testing.assert_array_equal(steps, [-3, 0, 1, np.nan, 2, 3])
+    # Curves that end at one place have their names apart.
+    same = {"valence": (curve, (-3.0, 3.0)), "arousal": (curve, (-3.0, 3.0))}
+    chart = draw(numbers=same).axes[1]
+    ends = sorted(text.xy[1] for text in chart.texts)
+    assert ends[1] - ends[0] >= 1
+
+
+def test_what_is_missing_is_hatched_and_says_why():
+    used = np.ones((6, 3))
+    used[:, 1] = 0
+    used[2:4, 2] = 0
+    weights = draw(used=used, reasons={"sound": "the file has no sound"}).axes[-1]
+    hatched = [c for c in weights.findobj(PatchCollection) if c.get_hatch()]
+    spans = [[(p.get_extents().x0, p.get_extents().x1) for p in c.get_paths()] for c in hatched]
+    assert spans == [[], [(0, 12)], [(4, 8)]]
+    assert "the file has no sound" in texts(weights)
+    assert sum(text.endswith("%") for text in texts(weights)) == 2
+
+
+def test_no_label_at_all_is_said():
+    figure = draw(labels=np.full(6, -1), used=np.zeros((6, 3)))
+    assert texts(figure.axes[0]) == ["nothing to go by in any window"]
+    assert texts(figure.axes[1]) == ["missing"] * 3
+
+
+def test_an_hour_of_windows_is_drawn_thinned():
+    figure = draw(rows=3600)
+    assert render(figure, "png", dpi=40).startswith(b"\x89PNG")
