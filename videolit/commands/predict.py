@@ -21,6 +21,7 @@ from videolit.data.action import ActionDataModule
 from videolit.data.index import DECODERS, Decoder
 from videolit.tasks.action import ActionTask
 from videolit.tasks.checkpoint import load_task
+from videolit.tasks.sentiment import SentimentTask
 from videolit.types import ClipSpec, InputError
 
 # A table that fills the screen twice is no longer read; the files hold all rows.
@@ -63,9 +64,10 @@ def predict(
     """
     task = load_task(checkpoint, trust=trust)
     if not isinstance(task, ActionTask):
+        use = "sentiment" if isinstance(task, SentimentTask) else "summarize"
         raise InputError(
-            f"{checkpoint}: a checkpoint of {type(task).__name__}, which has no classes: use it by "
-            "`videolit summarize --ckpt_path ... FILES`"
+            f"{checkpoint}: a checkpoint of {type(task).__name__}, not of an action model: use it "
+            f"by `videolit {use} --ckpt_path ... FILE`"
         )
     wanted = [paths] if isinstance(paths, str | Path) else list(paths)
     data = ActionDataModule(

@@ -60,9 +60,11 @@ def find_sentiment(
 
     Windows slide over the recording; each is read as the checkpoint's training read an utterance.
     What a window lacks (no sound track, silence, no words) is left out with its reason, and the
-    model answers from the rest. Everything is aligned by time: second 0 is the first frame of the
-    picture, or without one the first sample of the sound, for the transcript too. A recording is
-    decoded twice (first to check it and to learn how long it is), in memory that a window bounds.
+    model answers from the rest. Faces are not looked for: a model that was trained on the square
+    around them needs a recording that is cut so. Everything is aligned by time: second 0 is the
+    first frame of the picture, or without one the first sample of the sound, for the transcript
+    too. A recording is decoded twice (first to check it and to learn how long it is), in memory
+    that a window bounds.
 
     A last window that is shorter than the others is kept if it has half of their length, or is the
     only one.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from videolit.commands.progress import video_progress
+from videolit.commands.quiet import quieten
 from videolit.commands.sentiment import find_sentiment
 from videolit.commands.sentiment_terminal import print_sentiment
-from videolit.commands.trainer import quieten
 from videolit.data.transcripts import SUFFIXES
 from videolit.types import MODALITIES, InputError
 
@@ -48,16 +48,7 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("nothing to look at: give a video, a sound file or a transcript")
     name = Path(path or text)
     out = Path(options.out or f"sentiment_{name.stem}")
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with video_progress() as progress:
         bar = progress.add_task("", total=None)
         shown = name.name.encode("utf-8", "replace").decode()
         stage = ""

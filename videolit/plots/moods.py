@@ -37,6 +37,8 @@ _NARROWEST, _WIDEST, _BESIDE = 0.75, 2.4, 0.22
 _LANE, _ROW, _CHART, _GAP = 0.38, 0.27, 0.95, 0.2
 # Points.
 _NAME = 9.5
+# Of more steps a thick line is a band.
+_MANY = 400
 _WEIGHT = "#8fb0d3"
 _FILL = "#d3e3f3"
 _HATCH = "#b4bfcb"
@@ -164,7 +166,8 @@ def _draw_numbers(
     for colour, (name, curve) in zip((VALIDATION, WRONG, INK), curves.items(), strict=False):
         # What a head answers may lie a little beyond the scale.
         line = np.clip(curve, low, high)
-        axes.stairs(line, edges, baseline=None, color=colour, linewidth=1.5, zorder=3)
+        width = 0.9 if len(line) > _MANY else 1.5
+        axes.stairs(line, edges, baseline=None, color=colour, linewidth=width, zorder=3)
         if alone:
             axes.stairs(line, edges, baseline=middle, fill=True, color=_FILL, zorder=2)
         known = line[~np.isnan(line)]
