@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sentiment_files import RATE, tone, write_wav
+from sentiment_files import RATE, write_wav
 
 import videolit
 from videolit import ActionTask, ClipSpec, SentimentTask, cli
@@ -66,7 +66,7 @@ def home(tmp_path_factory):
     """A talk in all its forms, and the checkpoint of a model."""
     folder = tmp_path_factory.mktemp("talk")
     frames = np.random.default_rng(0).integers(256, size=(90, 24, 32, 3)).astype(np.uint8)
-    sound = tone(0, 0, SECONDS)
+    sound = (0.4 * np.sin(np.arange(round(SECONDS * RATE)) / 12)).astype(np.float32)
     write_video_with_sound(folder / "talk.mp4", frames, 10, sound, RATE)
     write_video(folder / "mute.mp4", frames, 10)
     write_wav(folder / "talk.wav", sound)

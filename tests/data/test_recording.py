@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from sentiment_files import RATE, tone, write_wav
+from sentiment_files import RATE, write_wav
 
 from videolit.data.index import IndexCache
 from videolit.data.recording import WindowSamples, open_recording
@@ -40,7 +40,12 @@ def talk(seconds, fps=25, seed=0):
     """Frames that are all different, and sound."""
     rng = np.random.default_rng(seed)
     frames = rng.integers(256, size=(round(seconds * fps), 24, 40, 3)).astype(np.uint8)
-    return frames, tone(0, seed, seconds)
+    return frames, hum(seconds)
+
+
+def hum(seconds):
+    """A tone of 200 Hz."""
+    return (0.4 * np.sin(2 * np.pi * 200 * np.arange(round(seconds * RATE)) / RATE)).astype("f4")
 
 
 def write_late(path, flash, *, picture=0.0, sound=0.0, seconds=6.0, rotation=0, gaps=False):
@@ -175,7 +180,7 @@ def test_what_was_said_before_a_window_is_its_context():
 
 def test_a_transcript_without_times_belongs_to_a_single_window(tmp_path):
     whole = [Line(0.0, math.inf, "one two three")]
-    path = write_wav(tmp_path / "x.wav", tone(0, 0, 3.0))
+    path = write_wav(tmp_path / "x.wav", hum(3.0))
     _, samples = windows_of(path, whole, names=("sound", "text"), window=4.0)
     (sample,) = samples
     assert len(sample["values"]["text"]) == 4
