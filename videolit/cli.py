@@ -165,7 +165,8 @@ WHAT = {
         "Of sentiment: figures by their convention, beside constants and each modality alone.",
         "the checkpoint to evaluate",
         "  --audit               test again on frozen, shuffled and reversed clips (summaries: in\n"
-        "                        another order): does the model use time?\n"
+        "                        another order): does the model use time? Sentiment: each choice\n"
+        "                        of picture, sound and words, and with steps of them lost\n"
         "  --allow_missing       accept figures without the files that cannot be read\n",
         "  videolit test --config action/folder_r2plus1d --data.root my_videos "
         "--ckpt_path best.ckpt --audit\n",

@@ -9,6 +9,7 @@ from videolit.callbacks.oracle import OracleEpoch
 from videolit.callbacks.predictions import PredictionWriter
 from videolit.callbacks.report import TestReport
 from videolit.callbacks.sanity import SanityChecks
+from videolit.callbacks.sentiment_audit import SentimentAudit
 from videolit.callbacks.sentiment_card import SentimentCard
 from videolit.callbacks.summary_audit import SummaryAudit
 from videolit.callbacks.summary_card import SummaryCard
@@ -26,6 +27,7 @@ __all__ = [
     "RunProgress",
     "RunSummary",
     "SanityChecks",
+    "SentimentAudit",
     "SentimentCard",
     "SummaryAudit",
     "SummaryCard",

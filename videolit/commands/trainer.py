@@ -32,6 +32,7 @@ from videolit.callbacks import (
     RunProgress,
     RunSummary,
     SanityChecks,
+    SentimentAudit,
     SentimentCard,
     SummaryAudit,
     SummaryCard,
@@ -107,7 +108,8 @@ class VideolitCLI(LightningCLI):
         parser.add_argument(
             "--audit",
             action="store_true",
-            help="test again on videos whose time was changed (test only)",
+            help="test again on videos whose time was changed; sentiment: without some modalities, "
+            "and with steps lost (test only)",
         )
         parser.add_argument(
             "--oracle",
@@ -197,16 +199,13 @@ class VideolitCLI(LightningCLI):
         self.config_init[self.subcommand]["return_predictions"] = False
 
     def before_test(self) -> None:
-        """Attach the temporal audit where it is asked for."""
+        """Attach the audit where it is asked for."""
         self._require_checkpoint()
         # The evaluation card says it better than Lightning's table.
         self.config_init[self.subcommand]["verbose"] = False
         if self.config[self.subcommand].audit:
-            if isinstance(self.model, SentimentTask):
-                raise InputError("--audit has nothing for sentiment models yet; leave it out")
-            # Before the report, which shows its result.
-            audits = SummaryAudit() if isinstance(self.model, SummaryTask) else TemporalAudit()
-            callbacks_of(self.trainer).insert(0, audits)
+            # Before the report or card, which shows its result.
+            callbacks_of(self.trainer).insert(0, audit_of(self.model))
 
     def after_fit(self) -> None:
         """Say where the best checkpoint is and what to do with it."""
@@ -220,13 +219,12 @@ class VideolitCLI(LightningCLI):
             use = f"videolit predict --ckpt_path {best} FILES"
             if isinstance(self.model, SummaryTask):
                 use = f"videolit summarize --ckpt_path {best} FILES"
-            audit = " --audit"
             if isinstance(self.model, SentimentTask):
-                use, audit = f"videolit predict --config {config} --ckpt_path {best}", ""
+                use = f"videolit predict --config {config} --ckpt_path {best}"
             print(
                 f"\nBest checkpoint{value}: {best}\n"
                 f"Use it:   {use}\n"
-                f"Test it:  videolit test --config {config} --ckpt_path {best}{audit}"
+                f"Test it:  videolit test --config {config} --ckpt_path {best} --audit"
             )
 
     def after_validate(self) -> None:
@@ -270,6 +268,16 @@ def default_callbacks(task: pl.LightningModule) -> list[pl.Callback]:
         case SentimentTask():
             return [SentimentCard(), *common]
     return common
+
+
+def audit_of(task: pl.LightningModule) -> pl.Callback:
+    """Return what tests a task again on changed videos."""
+    match task:
+        case SummaryTask():
+            return SummaryAudit()
+        case SentimentTask():
+            return SentimentAudit()
+    return TemporalAudit()
 
 
 def run_verb(verb: str, arguments: Sequence[str]) -> int:

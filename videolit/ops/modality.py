@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from videolit.ops.tokens import SEPARATOR, SPEAKER, UNKNOWN
+from videolit.ops.tokens import UNKNOWN
 from videolit.types import InputError
 
 
@@ -41,18 +41,49 @@ def drop_modalities(
     return present & ((numbers >= rate) | best)
 
 
-def drop_steps(
-    values: Tensor, mask: Tensor, rate: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Put zeros in the place of steps, as damaged picture or sound (TFR-Net, Yuan et al. 2021).
+def step_numbers(mask: Tensor, seeds: Tensor, block: int = 1) -> Tensor:
+    """Draw a number for each step, by which :func:`drop_steps` takes some away.
 
-    The mask is not changed: a model is not told what is missing.
+    What a sample draws depends on its seed and its number of real steps alone, not on the batch
+    around it. A higher rate drops what a lower one drops, and more.
 
     Args:
-        values: float ``(B, T, …)``, frames, spectra or features.
-        mask: bool ``(B, T)``, True = a real step.
-        rate: Probability in [0, 1] that a real step is dropped, independent of all others.
-        generator: Draws the numbers, on the CPU; None = torch's own.
+        mask: bool ``(B, T)``, True = a step that may be dropped.
+        seeds: int64 ``(B,)``, at least 0.
+        block: So many neighbouring steps of a sample share a number, and fall together.
+
+    Returns:
+        float32 ``(B, T)``, even in [0, 1); infinite where nothing is to be dropped: outside of the
+        mask, and at the step or block of each sample that always stays, drawn evenly.
+
+    Raises:
+        InputError: If the shapes do not fit or ``block`` is below 1.
+    """
+    if mask.dtype != torch.bool or mask.ndim != 2 or seeds.shape != mask.shape[:1] or block < 1:
+        raise InputError(
+            "expected a bool mask (B, T), a seed for each row and a block of at least 1, got "
+            f"{mask.dtype} {tuple(mask.shape)}, {tuple(seeds.shape)} and {block}"
+        )
+    numbers = torch.full(mask.shape, torch.inf)
+    real = mask.cpu()
+    for row, (seed, count) in enumerate(zip(seeds.tolist(), real.sum(1).tolist(), strict=True)):
+        if count:
+            generator = torch.Generator().manual_seed(seed)
+            drawn = torch.rand(-(-count // block), generator=generator)
+            drawn[drawn.argmax()] = torch.inf
+            numbers[row, real[row]] = drawn.repeat_interleave(block)[:count]
+    return numbers.to(mask.device)
+
+
+def drop_steps(values: Tensor, numbers: Tensor, rate: float) -> Tensor:
+    """Put zeros in the place of steps, as damaged picture or sound (TFR-Net, Yuan et al. 2021).
+
+    The mask stays as it was: a model is not told what is missing.
+
+    Args:
+        values: float or uint8 ``(B, T, …)``, frames, samples or features.
+        numbers: float ``(B, T)`` of :func:`step_numbers`.
+        rate: Probability in [0, 1] that a step is dropped.
 
     Returns:
         A tensor of the shape and dtype of ``values``.
@@ -60,27 +91,19 @@ def drop_steps(
     Raises:
         InputError: If ``rate`` is out of its range or the shapes do not fit.
     """
-    dropped = _draw(values.shape[:2], mask, rate, generator)
+    dropped = _dropped(values, numbers, rate)
     return values.masked_fill(dropped.view(*dropped.shape, *(1,) * (values.ndim - 2)), 0)
 
 
-def drop_tokens(
-    tokens: Tensor,
-    mask: Tensor,
-    rate: float,
-    generator: torch.Generator | None = None,
-    unknown: int = UNKNOWN,
-    keep: Sequence[int] = (SPEAKER, SEPARATOR),
-) -> Tensor:
+def drop_tokens(tokens: Tensor, numbers: Tensor, rate: float, unknown: int = UNKNOWN) -> Tensor:
     """Put the unknown word in the place of words: :func:`drop_steps` for text.
 
     Args:
         tokens: int64 ``(B, L)``, token numbers.
-        mask: bool ``(B, L)``, True = a token.
-        rate: Probability in [0, 1] that a word is dropped, independent of all others.
-        generator: Draws the numbers, on the CPU; None = torch's own.
+        numbers: float ``(B, L)`` of :func:`step_numbers`, whose mask has the words only: signs
+            between them stay.
+        rate: Probability in [0, 1] that a word is dropped.
         unknown: Number of the unknown word: another tokenizer's may differ (BERT: 100).
-        keep: Tokens that are no words and stay (BERT: 101 and 102, its CLS and SEP).
 
     Returns:
         int64 ``(B, L)``.
@@ -88,9 +111,7 @@ def drop_tokens(
     Raises:
         InputError: If ``rate`` is out of its range or the shapes do not fit.
     """
-    dropped = _draw(tokens.shape, mask, rate, generator)
-    kept = torch.isin(tokens, torch.tensor(list(keep), dtype=tokens.dtype, device=tokens.device))
-    return tokens.masked_fill(dropped & ~kept, unknown)
+    return tokens.masked_fill(_dropped(tokens, numbers, rate), unknown)
 
 
 def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -115,14 +136,11 @@ def check_rate(name: str, rate: float) -> None:
         raise InputError(f"the rate of {name} must be in [0, 1], got {rate}")
 
 
-def _draw(
-    shape: torch.Size, mask: Tensor, rate: float, generator: torch.Generator | None
-) -> Tensor:
-    """Return which real steps to drop, bool ``(B, T)``."""
+def _dropped(values: Tensor, numbers: Tensor, rate: float) -> Tensor:
+    """Return which steps to drop, bool ``(B, T)``."""
     check_rate("step dropping", rate)
-    if mask.dtype != torch.bool or mask.shape != shape:
+    if numbers.shape != values.shape[:2]:
         raise InputError(
-            f"expected a bool mask of shape {tuple(shape)}, got {mask.dtype} {tuple(mask.shape)}"
+            f"expected numbers of shape {tuple(values.shape[:2])}, got {tuple(numbers.shape)}"
         )
-    numbers = torch.rand(shape, generator=generator).to(mask.device)
-    return mask & (numbers < rate)
+    return numbers < rate

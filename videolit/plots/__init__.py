@@ -11,6 +11,7 @@ from videolit.plots.confusion import (
 from videolit.plots.curves import read_history, training_curves
 from videolit.plots.moods import sentiment_figure
 from videolit.plots.report import Report
+from videolit.plots.robustness import robustness_figure
 from videolit.plots.storyboard import storyboard
 from videolit.plots.summary import summary_figure
 from videolit.plots.theme import save_figure
@@ -28,6 +29,7 @@ __all__ = [
     "per_class_table",
     "read_history",
     "reliability_figure",
+    "robustness_figure",
     "save_figure",
     "sentiment_figure",
     "storyboard",
