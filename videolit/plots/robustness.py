@@ -54,16 +54,23 @@ def robustness_figure(
         dots = figure.add_subplot(grid[0], facecolor=CARD, sharey=bars)
         _draw_dots(dots, list(subsets), names)
         _draw_bars(bars, list(subsets.values()), baseline)
-        bars.set_title(f"{figure_name} of these alone", loc="left", size=10, weight="bold")
+        bars.set_title(
+            f"{figure_name} with these alone", loc="left", size=10, weight="bold", color=INK
+        )
         lines = figure.add_subplot(grid[2], facecolor=CARD)
         _draw_curves(lines, curves, names, baseline)
-        lines.set_title(f"{figure_name} with steps lost", loc="left", size=10, weight="bold")
+        lines.set_title(
+            f"{figure_name} with steps lost", loc="left", size=10, weight="bold", color=INK
+        )
         for axes in (bars, lines):
-            axes.title.set_color(INK)
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.set_axisbelow(True)
             axes.tick_params(length=0, labelsize=8.5)
     return figure
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", size=10, weight="bold", color=INK)
 
 
 def _draw_dots(axes: Axes, subsets: Sequence[tuple[str, ...]], names: Sequence[str]) -> None:
