@@ -212,7 +212,7 @@ def _train(console: Console, cli: BenchCLI) -> dict[str, Any]:
         "clips_per_second": steps.clips * trainer.world_size / seconds,
         "data_wait": wait,
         "loading_processes": cast(ActionDataModule, cli.datamodule).worker_count(),
-        "devices": f"{trainer.world_size} × {cli.model.device.type}",
+        "devices": f"{trainer.world_size} × {trainer.strategy.root_device.type}",
         "precision": str(trainer.precision),
     }
     waited = "unknown, an epoch has too few steps" if wait is None else f"{wait:.0%}"
