@@ -68,7 +68,8 @@ FREE = {
 # The encoders of two rows, by the rate they are trained at. At 0 the weights stay as they were drawn; the
 # means and variances of BatchNorm are those of the data in both, or the control would be too weak.
 RATES = {"action": 1e-2, "untrained": 0}
-# Chosen on the sets of seed 100. Colours count here, they tell places: no deviations as in the configuration.
+# Colours tell these places: no deviations as in the configuration. Tried on a set of its own (seed 100100):
+# all 77 validation shots are told from the fourth epoch on.
 ACTION_CONFIG = "action/single_frame"
 ACTION_SIZES = {"train": 20, "val": 5, "test": 5}
 ACTION = [
