@@ -96,7 +96,16 @@ def test_motion_and_loudness_are_the_last_columns(video):
     plain = plain_source().describe(video)
     np.testing.assert_array_equal(found.features, plain.features)
     without = FeatureSource(plain_source().encoder, plain_source().clip, signals=False)
-    np.testing.assert_array_equal(without.describe(video).features, found.features[:, :-2])
+    np.testing.assert_allclose(without.describe(video).features, found.features[:, :-2], atol=1e-6)
+
+
+def test_beside_motion_and_loudness_a_networks_features_have_length_1(video):
+    source = small()
+    alone = FeatureSource(source.encoder, source.clip, signals=False).describe(video).features
+    looks = FeatureSource(source.encoder, source.clip).describe(video).features[:, :-NUM_SIGNALS]
+    lengths = np.linalg.norm(alone, axis=1, keepdims=True)
+    assert abs(lengths - 1).max() > 0.1
+    np.testing.assert_allclose(looks, alone / lengths, atol=1e-6)
 
 
 def test_a_silent_file_has_a_column_of_zeros(tmp_path):

@@ -52,7 +52,8 @@ class FeatureSource:
         encoder: Frames to features, in evaluation mode, with its weights.
         clip: ``fps`` steps per second, ``size``, ``resize`` and ``stretch`` of the pictures.
         signals: Add two columns: the square root of motion, and loudness as ``1 + dB / 100``, 0
-            where there is no sound.
+            where there is no sound. What the encoder says is brought to length 1 then: networks'
+            features are many times that, and the two would drown in them.
         steps_per_clip: Frames that the encoder gets at once.
         weights: Where the encoder's weights came from: a file, ``"pretrained"`` or ``"none"``.
     """
@@ -91,6 +92,7 @@ class FeatureSource:
             "stretch": self.clip.stretch,
             "steps_per_clip": self.steps_per_clip,
             "signals": self.signals,
+            "length": 1.0 if self.signals else None,
         }
 
     def describe(
@@ -140,7 +142,9 @@ class FeatureSource:
         loudness = None if levels is None else levels.decibels(scan.times, scan.duration)
         if self.signals:
             sound = np.zeros_like(scan.motion) if loudness is None else 1 + loudness / 100
-            features = np.column_stack([features, np.sqrt(scan.motion), sound])
+            lengths = np.linalg.norm(features, axis=1, keepdims=True)
+            looks = features / np.maximum(lengths, 1e-12)
+            features = np.column_stack([looks, np.sqrt(scan.motion), sound])
         problem = "" if levels is None else levels.problem
         return Described(scan, features.astype(np.float32), loudness, problem)
 
