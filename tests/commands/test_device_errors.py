@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._dynamo.exc import InternalTorchDynamoError
 
 from videolit import ActionTask, cli
 from videolit.commands.device_errors import device_advice
@@ -21,8 +22,12 @@ from videolit.commands.device_errors import device_advice
             ),
             ["--trainer.deterministic true: max_pool3d_with_indices_backward_cuda", "warn"],
         ),
+        (
+            InternalTorchDynamoError("ValueError: The argument is not comparable."),
+            ["cannot compile this model here: ValueError: The argument", "--model.compile_model"],
+        ),
     ],
-    ids=["memory", "deterministic"],
+    ids=["memory", "deterministic", "compiler"],
 )
 def test_training_ends_with_a_sentence(problem, said, tiny_set, tmp_path, monkeypatch, capsys):
     def step(*_):

@@ -57,7 +57,7 @@ def features(tmp_path_factory):
 def run(tiny_set, features, accelerator, tmp_path, capsys):
     """Return a function that runs a verb and returns its folder."""
 
-    def start(verb, config, *more, root=None, code=0):
+    def start(verb, config, *more, root=None, code=0, may_refuse=False):
         data = root or (features if config.startswith("summary/features") else tiny_set)
         words = [verb, "--config", config, "--data.root", str(data)]
         words += [*SETTINGS.get(config, []), "--trainer.default_root_dir", str(tmp_path)]
@@ -65,8 +65,9 @@ def run(tiny_set, features, accelerator, tmp_path, capsys):
         words += ["--trainer.enable_progress_bar", "false", *more]
         found = cli.main(words)
         told = capsys.readouterr()
-        assert found == code, f"{' '.join(words)}\n{told.out[-3000:]}\n{told.err[-6000:]}"
-        if code:
+        expected = (0, 2) if may_refuse else (code,)
+        assert found in expected, f"{' '.join(words)}\n{told.out[-3000:]}\n{told.err[-6000:]}"
+        if found:
             return told.err
         folders = (tmp_path / config.rpartition("/")[2]).glob(f"{verb}_*")
         return max(folders, key=lambda folder: int(folder.name.rpartition("_")[2]))
@@ -112,8 +113,14 @@ def assert_equal(ours, theirs):
 
 # First: these take longest, and begin while other processes do the rest.
 @pytest.mark.parametrize("config", [ACTION, SUMMARY])
-def test_a_compiled_model_trains(config, run):
-    folder = run("fit", config, "--trainer.max_epochs", "2", "--model.compile_model", "true")
+def test_a_compiled_model_trains_or_the_compiler_is_named(config, run, record_property):
+    """Videos differ in length, which PyTorch 2.11 cannot compile for a GPU: that is said."""
+    settings = ["--trainer.max_epochs", "2", "--model.compile_model", "true"]
+    folder = run("fit", config, *settings, may_refuse=config == SUMMARY)
+    if isinstance(folder, str):
+        record_property("compiler", folder.strip())
+        assert "torch.compile of PyTorch" in folder
+        return
     assert all(np.isfinite(column(folder, "train/loss")))
     load_task(last(folder))
 

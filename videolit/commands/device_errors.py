@@ -24,4 +24,9 @@ def device_advice(problem: RuntimeError) -> str:
             f"--trainer.deterministic true: {operation} of PyTorch cannot be repeated exactly on "
             "this device. Set it to warn, or take another encoder or temporal model"
         )
+    if type(problem).__module__.startswith(("torch._dynamo", "torch._inductor")):
+        return (
+            f"torch.compile of PyTorch {torch.__version__} cannot compile this model here: "
+            f"{first}. Leave --model.compile_model out; a newer PyTorch may be able to"
+        )
     return ""
