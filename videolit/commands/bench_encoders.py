@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from videolit.ops.files import atomic_path
+from videolit.ops.memory import held_bytes, peak_bytes
 from videolit.types import InputError
 
 if TYPE_CHECKING:
@@ -169,13 +170,13 @@ def measure(name: str, threads: Sequence[int], seconds: float) -> dict[str, Any]
     """
     import torch
 
-    before = _held_kilobytes()
+    before = held_bytes()
     encoder, video, found = _build(name)
     with torch.no_grad():
         for count in threads:
             torch.set_num_threads(count)
             found["latency"][str(count)] = _median(encoder, video, seconds, None)
-        found["memory_mb"] = (_peak_kilobytes() - before) / 1024
+        found["memory_mb"] = (peak_bytes() - before) / 2**20
         for count in threads:
             torch.set_num_threads(count)
             found["latency_bf16"][str(count)] = _median(encoder, video, seconds, torch.bfloat16)
@@ -354,24 +355,6 @@ def _machine() -> str:
         f"{os.cpu_count()} CPU cores, {platform.machine()}, Python {platform.python_version()}, "
         f"torch {torch.__version__}"
     )
-
-
-def _held_kilobytes() -> int:
-    """Return the memory that this process holds; its peak so far where the system does not tell."""
-    if sys.platform != "linux":
-        return _peak_kilobytes()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
-
-
-def _peak_kilobytes() -> int:
-    """Return the peak of this process's memory so far; 0 where the system does not tell."""
-    if sys.platform == "win32":
-        return 0
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak
 
 
 if __name__ == "__main__":
