@@ -33,7 +33,8 @@ style: setup
 
 # Trains models to their stated accuracy; about fifteen minutes on two cores.
 test-slow: setup
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "slow and not system and not gpu"
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore tests/benchmarks -m "slow and not system and not gpu"
+	$(BIN)/pytest tests/benchmarks -m "slow and not system and not gpu"
 
 # Needs ffmpeg and chromium.
 test-system: setup
