@@ -47,6 +47,7 @@ from videolit.commands.run_folders import claim_run
 from videolit.data.module import VideoDataModule
 from videolit.data.sentiment import SentimentDataModule
 from videolit.data.summary import SummaryDataModule
+from videolit.encoders import IdentityEncoder
 from videolit.ops.cores import usable_cores
 from videolit.tasks.action import ActionTask
 from videolit.tasks.base import VideoTask
@@ -216,16 +217,23 @@ class VideolitCLI(LightningCLI):
             score, best = keeper.best_model_score, keeper.best_model_path
             value = f" ({keeper.monitor} {float(score):.3f})" if score is not None else ""
             config = Path(best).parent.parent / "config.yaml"
-            use = f"videolit predict --ckpt_path {best} FILES"
-            if isinstance(self.model, SummaryTask):
-                use = f"videolit summarize --ckpt_path {best} FILES"
-            if isinstance(self.model, SentimentTask):
-                use = f"videolit predict --config {config} --ckpt_path {best}"
             print(
                 f"\nBest checkpoint{value}: {best}\n"
-                f"Use it:   {use}\n"
+                f"Use it:   {self._use(best, config)}\n"
                 f"Test it:  videolit test --config {config} --ckpt_path {best} --audit"
             )
+
+    def _use(self, best: str, config: Path) -> str:
+        """Return the command that uses a checkpoint."""
+        task = self.model
+        if isinstance(task, SummaryTask | SentimentTask) and not made_from_files(task):
+            # Nobody knows what made published features: new files cannot be given any.
+            return f"videolit predict --config {config} --ckpt_path {best}"
+        if isinstance(task, SummaryTask):
+            return f"videolit summarize --ckpt_path {best} FILES"
+        if isinstance(task, SentimentTask):
+            return f"videolit sentiment --ckpt_path {best} FILE"
+        return f"videolit predict --ckpt_path {best} FILES"
 
     def after_validate(self) -> None:
         """Tell of samples that are missing in the figures."""
@@ -291,6 +299,14 @@ def run_verb(verb: str, arguments: Sequence[str]) -> int:
         Exit code: 0 = done, 1 = some files could not be read for a validation or test.
     """
     return start(verb, arguments, VideolitCLI).code
+
+
+def made_from_files(task: SummaryTask | SentimentTask) -> bool:
+    """Return whether a model's input can be made from a video or sound file."""
+    if isinstance(task, SummaryTask):
+        return task.clip_spec is not None or task.feature_record is not None
+    encoders = (task.encoder, task.sound, task.text)
+    return not any(isinstance(encoder, IdentityEncoder) for encoder in encoders)
 
 
 def start(verb: str, arguments: Sequence[str], kind: type[VideolitCLI]) -> VideolitCLI:
