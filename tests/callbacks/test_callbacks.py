@@ -25,9 +25,11 @@ from videolit.callbacks import (
 )
 from videolit.callbacks.audit import audit_result
 from videolit.callbacks.predictions import write_predictions
+from videolit.callbacks.report import add_confused
 from videolit.data.transforms import ClipTransform
 from videolit.encoders import SmallClipEncoder, SmallFrameEncoder
 from videolit.ops.files import atomic_path
+from videolit.plots import Report
 from videolit.temporal import RNN
 
 # The bars at the sides are seen in the whole frame only.
@@ -325,3 +327,9 @@ def test_files_whose_names_are_no_text_are_on_card_and_page(tiny_set, tmp_path):
     assert pair["examples"] == ["test/stay/odd_\udcff.mp4"]
     (page,) = (tmp_path / "run").glob("report-*.html")
     assert "odd_" in page.read_text(encoding="utf-8")
+
+
+def test_a_report_of_a_model_without_mistakes_says_so():
+    report = Report("perfect")
+    add_confused(report, {"most_confused": []}, {}, 6)
+    assert "No clip was taken for another class." in report.html()

@@ -255,8 +255,8 @@ def about(jobs: int, accelerator: str) -> dict[str, Any]:
 def tables(results: dict) -> str:
     """Return the table in Markdown."""
     lines = [
-        "| model | Kendall's τ | Spearman's ρ | keyshot F1 | parameters | training |",
-        "|---|---|---|---|---|---|",
+        "| model | Kendall's τ | Spearman's ρ | keyshot F1 | seeds | parameters | training |",
+        "|---|---|---|---|---|---|---|",
     ]
     rows = {
         **{name: title for name, (title, _) in MODELS.items()},
@@ -264,7 +264,6 @@ def tables(results: dict) -> str:
         "random": "random scores",
         "human": "annotators, each against the others",
     }
-    seeds = 0
     found = {
         name: [value["tau"] for key, value in results.items() if key.startswith(f"{name}/")]
         for name in MODELS
@@ -274,7 +273,6 @@ def tables(results: dict) -> str:
         runs = [value for key, value in results.items() if key.startswith(f"{name}/")]
         if not runs:
             continue
-        seeds = max(seeds, len(runs))
         cells = [spread([run[figure] for run in runs]) for figure in FIGURES]
         size = f"{runs[0]['parameters'] / 1e6:.2f} M" if "parameters" in runs[0] else ""
         times = [run["seconds"] for run in runs if "seconds" in run]
@@ -282,7 +280,7 @@ def tables(results: dict) -> str:
         lasted = " to ".join(map(str, sorted({min(times), max(times)}))) + " s" if times else ""
         if name == best:
             cells[0] = f"**{cells[0]}**"
-        lines.append(f"| {title} | {' | '.join(cells)} | {size} | {lasted} |")
+        lines.append(f"| {title} | {' | '.join(cells)} | {len(runs)} | {size} | {lasted} |")
     made = results["about"]
     shown = ", ".join(
         f"{name} {made['versions'][name]}" for name in ("videolit", "torch", "lightning")
@@ -291,8 +289,8 @@ def tables(results: dict) -> str:
     lines += [
         "",
         f"`python tests/evidence/summary.py` on {device}{made['machine']}, "
-        f"{made['jobs']} models at once, one thread each; {shown}; mean ± "
-        f"standard deviation over {seeds} seed{'s' if seeds > 1 else ''} of data and training; {SIZES['train']} training, "
+        f"up to {made['jobs']} models at once, one thread each; {shown}; mean ± "
+        f"standard deviation over seeds of data and training; {SIZES['train']} training, "
         f"{SIZES['val']} validation and {SIZES['test']} test videos each. The epoch is chosen by τ "
         "of the validation videos. τ and ρ: with each annotator, mean over annotators and videos "
         "(protocol A). F1: 15 % of the video by knapsack, mean over annotators.",

@@ -263,6 +263,9 @@ def add_confused(
     """Add the mistakes made most often, with a clip of each."""
     report.section("Most confused", "The mistakes made most often, with the surest clip of each.")
     rows = card["most_confused"][:most]
+    if not rows:
+        report.note("No clip was taken for another class.", "info")
+        return
     report.table(
         [{**row, "examples": ", ".join(row["examples"])} for row in rows],
         caption="True class and the class it was taken for",
