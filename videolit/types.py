@@ -341,6 +341,7 @@ class UtteranceSpec:
         context: How many utterances said before this one are read too.
         max_tokens: Most tokens of an utterance and its context.
         tokenizer: The tokenizer as JSON text; None = words are not read, or were stored.
+        even_out: Whether sound is evened out by speaker.
 
     Raises:
         InputError: If a number is out of its range.
@@ -351,6 +352,7 @@ class UtteranceSpec:
     context: int = 0
     max_tokens: int = 128
     tokenizer: str | None = None
+    even_out: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from contracts import recorded, twin
-from videolit.encoders import HFSoundEncoder, SoundEncoder
+from videolit.encoders import HFSoundEncoder, SmallSoundEncoder, SoundEncoder
 from videolit.encoders.sound import in_seconds
 from videolit.types import InputError
 
@@ -111,6 +111,74 @@ def check_sound_encoder(encoder) -> None:
 def test_contract(settings):
     torch.manual_seed(0)
     check_sound_encoder(small(**settings))
+
+
+def small_conv(**settings):
+    return SmallSoundEncoder(**{"width": 4, "hidden_size": 12, "num_mels": 32, **settings})
+
+
+@pytest.mark.parametrize("settings", [{}, {"silence": None}, {"stretch": (0.0, 0.0)}])
+def test_contract_of_convolutions(settings):
+    torch.manual_seed(0)
+    check_sound_encoder(small_conv(**settings))
+
+
+def test_convolutions_leave_out_silence_and_keep_the_time_of_sound():
+    encoder = small_conv().eval()
+    quiet = 1e-4 * sounds(16_000)[0]
+    voice = sounds(8000, seed=1)[0]
+    late = torch.cat([quiet, voice, quiet], 1)
+    features, heard, seconds = encoder(late)
+    where = seconds[heard[0]]
+    # The sound lasts from 1 s to 1.5 s, and 0.1 s before and behind it stay.
+    assert 0.7 <= float(where[0]) <= 1.0
+    assert 1.4 <= float(where[-1]) <= 1.7
+    assert not features[0, ~heard[0]].any()
+    # One step later, all is one step later.
+    step = torch.zeros(1, round(encoder.step * encoder.sample_rate))
+    moved, later, _ = encoder(torch.cat([step, late], 1))
+    assert torch.equal(later[0, 1:], heard[0])
+    torch.testing.assert_close(moved[:, 1:], features, atol=1e-5, rtol=0)
+    whole = small_conv(silence=None).eval()(late)[1]
+    assert whole.all()
+
+
+def test_convolutions_hear_loudness():
+    encoder = small_conv().eval()
+    voice = sounds(8000)[0]
+    assert (encoder(voice)[0] - encoder(0.1 * voice)[0]).abs().max() > 1e-2
+
+
+def test_convolutions_augment_in_training_only():
+    encoder = small_conv(dropout=0.0)
+    # Statistics of a batch would change with training mode as well.
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    voice, mask = sounds(8000, 6000)
+    torch.manual_seed(0)
+    one, other = encoder(voice, mask)[0], encoder(voice, mask)[0]
+    assert not torch.equal(one, other)
+    torch.manual_seed(0)
+    assert torch.equal(encoder(voice, mask)[0], one)
+    encoder.stretch, encoder.masked_bands = (0.0, 0.0), 0
+    still = encoder(voice, mask)[0]
+    assert torch.equal(still, encoder.eval()(voice, mask)[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_mels": 40}, "num_mels must be a multiple of 16, got 40"),
+        ({"width": 0}, "width and hidden_size must be at least 1"),
+        ({"stretch": (0.1, 1.0)}, "stretch must be two shares"),
+        ({"silence": 0.0}, "silence must be above 0 dB or None, got 0"),
+        ({"sample_rate": 16_001}, "multiple of 100"),
+    ],
+)
+def test_convolutions_refuse_numbers_out_of_range(settings, message):
+    with pytest.raises(InputError, match=message):
+        small_conv(**settings)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -7,7 +7,13 @@ from functools import partial
 import pytest
 import torch
 
-from videolit.ops.sound_augment import add_noise, change_gain, shift_time, spec_augment
+from videolit.ops.sound_augment import (
+    add_noise,
+    change_gain,
+    shift_time,
+    spec_augment,
+    warp_spectra,
+)
 from videolit.types import InputError
 
 
@@ -132,3 +138,44 @@ def test_a_shift_moves_whole_samples_and_fills_with_zeros():
 def test_refusals(call, message):
     with pytest.raises(InputError, match=message):
         call(*batch())
+
+
+def ramps(lengths=(100, 60, 0), frames=100):
+    """Spectra that tell their own places: band + 100 * frame."""
+    mask = torch.arange(frames) < torch.tensor(lengths)[:, None]
+    places = torch.arange(32.0)[:, None] + 100 * torch.arange(float(frames))
+    return places.expand(len(lengths), 32, frames).where(mask[:, None], 0.0), mask
+
+
+def test_warped_spectra_are_those_of_other_places():
+    values, mask = ramps()
+    before = torch.get_rng_state()
+    faster, higher = [], []
+    generator = draws()
+    for _ in range(200):
+        found, longer = warp_spectra(values, mask, generator, max_time=0.2, max_bands=0.1)
+        assert not found[~longer[:, None].expand_as(found)].any()
+        # Sampled in the middle, where nothing is held: one more frame is one factor more.
+        step = (found[0, 10, 60] - found[0, 10, 40]) / 20
+        up = found[0, 20, 50] - found[0, 10, 50]
+        faster.append(float(step) / 100)
+        higher.append(float(up) / 10)
+        assert abs(int(longer[1].sum()) - 60 / ((found[1, 10, 30] - found[1, 10, 10]) / 2000)) <= 1
+        assert not longer[2].any()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert 0.8 <= min(faster) < 0.82
+    assert 1.18 < max(faster) <= 1.2001
+    assert 0.899 <= min(higher) < 0.92
+    assert 1.08 < max(higher) <= 1.101
+
+
+def test_warping_by_nothing_changes_nothing_and_padding_is_not_seen():
+    values, mask = ramps()
+    same, kept = warp_spectra(values, mask, draws(), max_time=0.0, max_bands=0.0)
+    torch.testing.assert_close(same, values, atol=0.05, rtol=0)
+    assert torch.equal(kept, mask)
+    loud = values.masked_fill(~mask[:, None], 1e6)
+    found, _ = warp_spectra(loud, mask, draws())
+    assert found.max() < 1e5
+    with pytest.raises(InputError, match=r"shares must be in \[0, 1\)"):
+        warp_spectra(values, mask, draws(), max_time=1.0)

@@ -26,6 +26,7 @@ from videolit.data.sentiment_samples import (
 from videolit.data.sentiment_sets import SentimentLayout, read_sentiment_set
 from videolit.data.sentiment_splits import SentimentSplits, group_folds, split_sentiment
 from videolit.data.sound_transform import SoundTransform
+from videolit.data.speaker_sound import speaker_filters
 from videolit.data.transforms import ClipTransform
 from videolit.data.utterance_media import FaceFinder
 from videolit.data.utterance_reading import describe_reading, modalities_of
@@ -74,6 +75,9 @@ class SentimentDataModule(VideoDataModule):
         min_speaker_count: Utterances below which a speaker is just a speaker.
         train_transform: Augmentation of the picture; None = :class:`ClipTransform`'s defaults.
         sound_transform: Augmentation of the sound; None = :class:`SoundTransform`'s defaults.
+        even_out: Take away what each speaker sounds like on average, from all of their utterances
+            in a split and without labels; see :mod:`~videolit.data.speaker_sound`. Voices unknown
+            in training are then told better, once heard for a while.
         face: Finds a face in a frame, uint8 ``(H, W, 3)`` to left, top, right and bottom in pixels
             or None: the square around the faces takes the place of the frame, as it does where
             the set tells it. None = the centre of the frame.
@@ -126,6 +130,7 @@ class SentimentDataModule(VideoDataModule):
         min_speaker_count: int = 100,
         train_transform: ClipTransform | None = None,
         sound_transform: SoundTransform | None = None,
+        even_out: bool = False,
         face: FaceFinder | None = None,
         val_fraction: float = 0.15,
         test_fraction: float = 0.15,
@@ -194,6 +199,7 @@ class SentimentDataModule(VideoDataModule):
         self.min_speaker_count = min_speaker_count
         self.train_transform = train_transform
         self.sound_transform = sound_transform
+        self.even_out = even_out
         self.face = face
         self.val_fraction = val_fraction
         self.test_fraction = test_fraction
@@ -220,7 +226,9 @@ class SentimentDataModule(VideoDataModule):
             max_seconds=max_seconds,
             context=context,
             max_tokens=max_tokens,
+            even_out=even_out,
         )
+        self._filters: dict[Split, Mapping[str, NDArray[np.float32]]] = {}
         self._splits: SentimentSplits | None = None
         self._given: tuple[Modality, ...] = ()
         self._words: Tokenizer | None = None
@@ -362,11 +370,21 @@ class SentimentDataModule(VideoDataModule):
             tokenizer=self._words,
             transform=(self.train_transform or ClipTransform()) if training else None,
             sound_transform=(self.sound_transform or SoundTransform()) if training else None,
+            filters=self._speaker_filters(split),
             face=self.face,
             seed=self.seed,
             decoder=self.decoder,
             watch=Watch(self.time_limit),
         )
+
+    def _speaker_filters(self, split: Split) -> Mapping[str, NDArray[np.float32]]:
+        """Return what evens out the sound of a split; nothing where it stays as it is."""
+        part = self.part(split)
+        if not self.even_out or "sound" not in self._given or part.features is not None:
+            return {}
+        if split not in self._filters:
+            self._filters[split] = speaker_filters(part, self._spec)
+        return self._filters[split]
 
     @staticmethod
     def collate(samples: Sequence[SentimentSample]) -> SentimentBatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, cast
 
 import numpy as np
@@ -16,6 +16,7 @@ from videolit.data.reader import Decoder
 from videolit.data.sampler import SampleKey
 from videolit.data.sentiment_records import SentimentSet, Utterance
 from videolit.data.sound_transform import SoundTransform
+from videolit.data.speaker_sound import even_out, speaker_of
 from videolit.data.transforms import ClipTransform
 from videolit.data.utterance_media import FaceFinder, NoModality, read_picture, read_voice
 from videolit.data.utterance_words import Tokenizer, contexts, said, separator_of, token_seconds
@@ -31,6 +32,8 @@ from videolit.types import (
 # Files of features tell no times: all modalities of an utterance are taken to last as long as the
 # mean utterance of CMU-MOSI, 4.2 s (Zadeh et al. 2016, arXiv:1606.06259, table 1).
 _STORED_SECONDS = 4.2
+# Samples of sound that a process keeps: 256 MB, an hour. Decoding takes longer than a small model.
+_KEPT = 2**26
 
 Values = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.int64]
 
@@ -81,6 +84,8 @@ class SentimentDataset(Dataset[SentimentSample]):
         tokenizer: Of the words; None = they are not read, or were stored.
         transform: Augmentation of the picture in training; None = the crop of test and use.
         sound_transform: Augmentation of the sound in training; None = as it is.
+        filters: Evens out the sound of each speaker; see
+            :func:`~videolit.data.speaker_sound.speaker_filters`.
         face: Finds a face in a frame; see :func:`~videolit.data.utterance_media.read_picture`.
         seed: Decides all chance together with the key.
         decoder: See :class:`~videolit.data.reader.VideoReader`.
@@ -97,6 +102,7 @@ class SentimentDataset(Dataset[SentimentSample]):
         tokenizer: Tokenizer | None = None,
         transform: ClipTransform | None = None,
         sound_transform: SoundTransform | None = None,
+        filters: Mapping[str, NDArray[np.float32]] | None = None,
         face: FaceFinder | None = None,
         seed: int = 0,
         decoder: Decoder = "auto",
@@ -109,6 +115,9 @@ class SentimentDataset(Dataset[SentimentSample]):
         self.tokenizer = tokenizer
         self.transform = transform
         self.sound_transform = sound_transform
+        self.filters = filters or {}
+        self._heard: dict[int, NDArray[np.float32]] = {}
+        self._room = _KEPT
         self.face = face
         self.seed = seed
         self.decoder: Decoder = decoder
@@ -194,13 +203,25 @@ class SentimentDataset(Dataset[SentimentSample]):
                     decoder=self.decoder,
                 )
         elif name == "sound":
-            with self.watch.limited():
-                samples = read_voice(utterance, self.spec.sample_rate, longest).samples
+            samples = self._voice(utterance, key.index)
             if self.sound_transform is not None:
                 samples = self.sound_transform(samples, self.spec.sample_rate, generator)
             values[name] = samples
         else:
             self._words(utterance, key.index, values, seconds)
+
+    def _voice(self, utterance: Utterance, row: int) -> NDArray[np.float32]:
+        """Return the sound of an utterance before augmentation; that of a small set is kept."""
+        if row in self._heard:
+            return self._heard[row]
+        with self.watch.limited():
+            samples = read_voice(utterance, self.spec.sample_rate, self.spec.max_seconds).samples
+        if (taps := self.filters.get(speaker_of(utterance))) is not None:
+            samples = even_out(samples, taps)
+        if len(samples) <= self._room:
+            self._heard[row] = samples
+            self._room -= len(samples)
+        return samples
 
     def _words(
         self,

@@ -38,7 +38,8 @@ def describe_reading(
     if clip is not None:
         parts.append(f"picture: {clip.describe()}{', around faces' if faces else ''}")
     if "sound" in modalities:
-        parts.append(f"sound: {spec.sample_rate} Hz, at most {spec.max_seconds:g} s")
+        evened = ", evened out by speaker" if spec.even_out else ""
+        parts.append(f"sound: {spec.sample_rate} Hz, at most {spec.max_seconds:g} s{evened}")
     if "text" in modalities:
         before = f", {spec.context} utterances before" if spec.context else ""
         parts.append(f"words: at most {spec.max_tokens} tokens{before}")

@@ -12,6 +12,7 @@ from videolit.encoders.identity import IdentityEncoder
 from videolit.encoders.resnet3d import ResNet3DEncoder, SlowFastEncoder
 from videolit.encoders.small import SmallClipEncoder, SmallFrameEncoder
 from videolit.encoders.sound import SoundEncoder
+from videolit.encoders.sound_conv import SmallSoundEncoder
 from videolit.encoders.timm_frame import TimmFrameEncoder
 from videolit.encoders.words import TextEncoder
 from videolit.encoders.x3d import X3DEncoder
@@ -27,6 +28,7 @@ __all__ = [
     "SlowFastEncoder",
     "SmallClipEncoder",
     "SmallFrameEncoder",
+    "SmallSoundEncoder",
     "SoundEncoder",
     "TextEncoder",
     "TimmFrameEncoder",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from videolit.types import InputError
 
@@ -70,6 +70,55 @@ def _stretches(
     places = torch.arange(size)
     inside = (places >= start[..., None]) & (places < (start + width)[..., None])
     return inside.any(1)
+
+
+def warp_spectra(
+    spectra: Tensor,
+    mask: Tensor,
+    generator: torch.Generator,
+    *,
+    max_time: float = 0.15,
+    max_bands: float = 0.08,
+) -> tuple[Tensor, Tensor]:
+    """Stretch or squeeze each sound in time, and its bands from the lowest one up.
+
+    Faster and slower speech; and longer and shorter vocal tracts, whose resonances lie at other
+    frequencies by one factor (Jaitly & Hinton 2013, "Vocal tract length perturbation improves
+    speech recognition"), which on the mel scale is one only roughly. Values between are
+    interpolated linearly; beyond the highest band it is held.
+
+    Args:
+        spectra: float ``(B, M, T)``.
+        mask: bool ``(B, T)``, True = a real frame; padding comes last.
+        generator: On the CPU; nothing else is drawn from.
+        max_time: Most by which the place in time changes, as a share: factors are drawn evenly from
+            1 - max_time to 1 + max_time.
+        max_bands: Likewise of the bands.
+
+    Returns:
+        float ``(B, M, T)``, zero at padding, and its mask. What is stretched beyond T is lost.
+
+    Raises:
+        InputError: If a share is not in [0, 1).
+    """
+    if not 0 <= max_time < 1 or not 0 <= max_bands < 1:
+        raise InputError(f"shares must be in [0, 1), got {max_time} and {max_bands}")
+    batch, bands, frames = spectra.shape
+    draws = 2 * torch.rand(2, batch, 1, generator=generator) - 1
+    faster, higher = 1 + max_time * draws[0], 1 + max_bands * draws[1]
+    lengths = mask.sum(1, keepdim=True).cpu()
+    longer = torch.minimum((lengths / faster).ceil().long(), torch.full_like(lengths, frames))
+    changed = (torch.arange(frames) < longer).to(spectra.device)
+    # Never beyond a sound's own end: behind it is padding.
+    last = (lengths - 0.5).clamp(min=0.5)
+    time = torch.minimum((torch.arange(frames) + 0.5) * faster, last) / frames * 2 - 1
+    band = (torch.arange(bands) + 0.5) * higher / bands * 2 - 1
+    shape = (batch, bands, frames)
+    grid = torch.stack([time[:, None].expand(shape), band[:, :, None].expand(shape)], -1)
+    warped = nn.functional.grid_sample(
+        spectra[:, None], grid.to(spectra), padding_mode="border", align_corners=False
+    )
+    return torch.where(changed[:, None], warped[:, 0], 0.0), changed
 
 
 def add_noise(
