@@ -7,9 +7,13 @@ import pytest
 import torch
 from sentiment_files import write_wav
 
+from videolit.data.index import IndexCache
+from videolit.data.recording import WindowSamples, open_recording
 from videolit.data.sentiment import SentimentDataModule
 from videolit.data.speaker_sound import even_out, level_filter
 from videolit.ops.mel import stft_power
+from videolit.ops.windows import slide_time
+from videolit.types import UtteranceSpec
 
 RATE = 16_000
 
@@ -115,3 +119,21 @@ def test_a_sound_that_is_remembered_is_the_one_that_was_read(tmp_path):
     (tmp_path / "bob_tense_0.wav").unlink()
     np.testing.assert_array_equal(once[2]["values"]["sound"], first)
     assert "sound" in again[2]["missing"]
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_a_recording_is_one_speaker(tmp_path, even):
+    levels = []
+    for name, slope, loudness in (("dark", 5, 0.01), ("bright", 0, 0.1)):
+        path = write_wav(tmp_path / f"{name}.wav", coloured(slope, loudness, 4.0))
+        cache = IndexCache(None)
+        found = open_recording(path, None, ("sound",), cache=cache, checking=lambda what: None)
+        spec = UtteranceSpec(even_out=even)
+        windows = WindowSamples(found, *slide_time(found.duration, 2.0, 1.0), ["sound"], spec)
+        levels.append(bands(list(windows)[1]["values"]["sound"]))
+    assert ((levels[0] - levels[1]).abs().max() < 0.7) == even
+
+
+def test_without_any_sound_nothing_changes():
+    sound = coloured(3, 0.05)
+    np.testing.assert_allclose(even_out(sound, level_filter([])), sound, atol=1e-6)

@@ -16,6 +16,7 @@ from videolit.data.sentiment_samples import SentimentSample, Values
 from videolit.data.sniff import DEMUXERS
 from videolit.data.sniff_sound import sniff_sound
 from videolit.data.sound_track import iter_ranges, iter_sound, why_unusable
+from videolit.data.speaker_sound import even_out, level_filter
 from videolit.data.transcripts import Line, lines_between
 from videolit.data.utterance_words import TOKEN_SECONDS, Tokenizer, separator_of, token_seconds
 from videolit.data.verify import verified_index
@@ -262,11 +263,20 @@ class WindowSamples:
         assert self.recording.path is not None
         spans = zip(self.start.tolist(), self.end.tolist(), strict=True)
         sounds = iter_ranges(self.recording.path, spans, sample_rate=self.spec.sample_rate)
+        taps = self._filter() if self.spec.even_out else None
         for start, sound in zip(self.start.tolist(), sounds, strict=True):
             why = why_unusable(sound)
             if why and start >= self.recording.sound_end:
                 why = f"the sound ends at {self.recording.sound_end:.1f} s"
-            yield why or (sound.samples, None)
+            samples = sound.samples if taps is None else even_out(sound.samples, taps)
+            yield why or (samples, None)
+
+    def _filter(self) -> NDArray[np.float32]:
+        """Listen to all windows once: who is heard in a recording is taken as one speaker."""
+        assert self.recording.path is not None
+        spans = zip(self.start.tolist(), self.end.tolist(), strict=True)
+        sounds = iter_ranges(self.recording.path, spans, sample_rate=self.spec.sample_rate)
+        return level_filter(sound.samples for sound in sounds if not why_unusable(sound))
 
     def _words(self) -> _Stream:
         assert self.tokenizer is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -63,11 +63,11 @@ def speaker_filters(data: SentimentSet, spec: UtteranceSpec) -> Mapping[str, NDA
     return found
 
 
-def level_filter(sounds: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+def level_filter(sounds: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the filter that makes the mean log spectrum of sounds level, silence left out.
 
     Args:
-        sounds: float32 ``(N_i,)`` each.
+        sounds: float32 ``(N_i,)`` each; without any, the filter changes nothing.
 
     Returns:
         float32 ``(512,)``, symmetric around its 256th tap: it delays nothing if that is taken as
@@ -81,6 +81,8 @@ def level_filter(sounds: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         loud = loudness >= loudness.max() * 10 ** (-_SILENCE / 10)
         total += np.log(np.maximum(power[:, loud], 1e-12)).sum(1)
         count += int(loud.sum())
+    if count == 0:
+        return np.eye(1, _TAPS, _TAPS // 2, dtype=np.float32)[0]
     # A window of Hann keeps 3/8 of the power of each of its samples.
     gain = (np.log(_TARGET * _TAPS * 3 / 8) - total / count) / 2
     limit = _MOST * np.log(10) / 20
