@@ -82,7 +82,8 @@ def level_filter(sounds: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
         total += np.log(np.maximum(power[:, loud], 1e-12)).sum(1)
         count += int(loud.sum())
     if count == 0:
-        return np.eye(1, _TAPS, _TAPS // 2, dtype=np.float32)[0]
+        unchanged: NDArray[np.float32] = np.eye(1, _TAPS, _TAPS // 2, dtype=np.float32)[0]
+        return unchanged
     # A window of Hann keeps 3/8 of the power of each of its samples.
     gain = (np.log(_TARGET * _TAPS * 3 / 8) - total / count) / 2
     limit = _MOST * np.log(10) / 20
