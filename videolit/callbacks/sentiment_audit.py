@@ -198,14 +198,8 @@ def answers_of(task: SentimentTask, streams: Mapping[str, Stream]) -> Tensor:
     found = torch.full((len(present), width), torch.nan, device=present.device)
     rows = present.nonzero()[:, 0]
     if len(rows):
-        fused = task.fusion(
-            {name: Stream(*(part[rows] for part in stream)) for name, stream in streams.items()}
-        )
-        if task.head is not None:
-            outputs = task.head(fused.vector)
-        else:
-            own = [head(fused.parts[:, place]) for place, head in enumerate(task.own_heads)]
-            outputs = task.fusion.combine(torch.stack(own, 1), fused.weights)
+        kept = {name: Stream(*(part[rows] for part in each)) for name, each in streams.items()}
+        outputs = task.answer(kept).fused
         parts = [
             (answer.softmax(-1) if target == "classes" else answer).reshape(len(rows), -1)
             for target, answer in task.answers.read(outputs).items()

@@ -10,7 +10,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from videolit.encoders import VideoEncoder
-from videolit.fusion import BottleneckFusion, Fusion
+from videolit.fusion import BottleneckFusion, Fusion, Stream
 from videolit.metrics import SampleScores
 from videolit.tasks.base import VideoTask, refuse_test_monitor
 from videolit.tasks.checkpoint import read_record
@@ -386,7 +386,11 @@ class SentimentTask(VideoTask):
                 "the heads are not built yet: they are when a Trainer starts, or by load_task; "
                 "without either, the targets are unknown"
             )
-        fused = self.fusion(streams_of(self, batch))
+        return self.answer(streams_of(self, batch))
+
+    def answer(self, streams: Mapping[str, Stream]) -> SentimentOutput:
+        """Return what all heads say of encoded modalities; each sample has at least one of them."""
+        fused = self.fusion(streams)
         own = torch.stack(
             [head(fused.parts[:, place]) for place, head in enumerate(self.own_heads)], 1
         )
