@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from videolit.commands import synth_sentiment, synth_summary
+from videolit.commands.synth_options import synth_parser
 from videolit.synth.actions import ACTIONS, TIME_PAIRS, single_frame_ceiling, write_actions
 
 DESCRIPTION = f"""\
@@ -35,18 +35,7 @@ def main(argv: Sequence[str]) -> int:
         return synth_summary.main(argv[1:])
     if argv and argv[0] == "sentiment":
         return synth_sentiment.main(argv[1:])
-    parser = argparse.ArgumentParser(
-        prog="videolit synth",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: videolit synth actions --train 1000 --val 150 --test 300",
-    )
-    parser.add_argument("out", help="folder to write to: new, empty, or begun with these settings")
-    parser.add_argument("--train", type=int, default=1000, help="training videos (1000)")
-    parser.add_argument("--val", type=int, default=150, help="validation videos (150)")
-    parser.add_argument("--test", type=int, default=300, help="test videos (300)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (0)")
-    parser.add_argument("--workers", type=int, default=None, help="processes (one per core)")
+    parser = synth_parser("videolit synth", DESCRIPTION, "actions", (1000, 150, 300))
     options = parser.parse_args(argv)
     begin = time.perf_counter()
     root = write_actions(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from videolit.commands.synth_options import synth_parser
 from videolit.synth.emotions import EMOTIONS, MODALITIES, NEUTRAL, SHOWN, ceilings
 from videolit.synth.talking import write_sentiment_set
 
@@ -31,18 +31,7 @@ the same files; an interrupted run goes on where it stopped.
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="videolit synth sentiment",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: videolit synth sentiment feelings --train 1000 --val 200 --test 300",
-    )
-    parser.add_argument("out", help="folder to write to: new, empty, or begun with these settings")
-    parser.add_argument("--train", type=int, default=1000, help="training videos (1000)")
-    parser.add_argument("--val", type=int, default=200, help="validation videos (200)")
-    parser.add_argument("--test", type=int, default=300, help="test videos (300)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (0)")
-    parser.add_argument("--workers", type=int, default=None, help="processes (one per core)")
+    parser = synth_parser("videolit synth sentiment", DESCRIPTION, "feelings", (1000, 200, 300))
     options = parser.parse_args(argv)
     begin = time.perf_counter()
     root = write_sentiment_set(

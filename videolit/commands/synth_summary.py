@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from videolit.commands.synth_options import synth_parser
 from videolit.synth.actions import Split
 from videolit.synth.ceilings import ceilings
 from videolit.synth.summaries import plan_set, write_summary_set
@@ -36,18 +36,7 @@ _MEANING = {
 
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="videolit synth summary",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="example: videolit synth summary highlights --train 40 --val 10 --test 20",
-    )
-    parser.add_argument("out", help="folder to write to: new, empty, or begun with these settings")
-    parser.add_argument("--train", type=int, default=40, help="training videos (40)")
-    parser.add_argument("--val", type=int, default=10, help="validation videos (10)")
-    parser.add_argument("--test", type=int, default=20, help="test videos (20)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (0)")
-    parser.add_argument("--workers", type=int, default=None, help="processes (one per core)")
+    parser = synth_parser("videolit synth summary", DESCRIPTION, "highlights", (40, 10, 20))
     options = parser.parse_args(argv)
     begin = time.perf_counter()
     root = write_summary_set(
