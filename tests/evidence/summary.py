@@ -108,7 +108,9 @@ def main() -> None:
             runs = [pool.submit(run_model, work, *job) for job in missing]
             for run in as_completed(runs):
                 found = run.result()
-                results |= found | {"about": about(options.jobs, options.accelerator)}
+                # Those of an earlier run may have had more company.
+                jobs = max(options.jobs, results.get("about", {}).get("jobs", 1))
+                results |= found | {"about": about(jobs, options.accelerator)}
                 keep(RESULTS, dict(sorted(results.items())))
                 for key, figures in found.items():
                     print(f"{key}: tau {figures['tau']:.3f}", flush=True)
