@@ -9,7 +9,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("name", ["action", "data", "encoders", "real", "sentiment", "summary"])
+@pytest.mark.parametrize(
+    "name", ["action", "data", "encoders", "real", "sentiment", "summary", "transfer"]
+)
 def test_the_tables_are_those_of_the_evidence(name, monkeypatch):
     folder = REPOSITORY / "tests" / "evidence"
     monkeypatch.syspath_prepend(str(folder))

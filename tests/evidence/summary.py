@@ -5,17 +5,12 @@ places, performers and noise in each part), describes them once without weights 
 trains every model on the same features; the epoch is chosen by tau of the validation videos. Training-free,
 random scores and the annotators themselves are measured on the same test videos by the same code.
 
-What an action checkpoint brings: a small network is trained to tell the events of another generated set,
-shot by shot, and its encoder describes the videos (``videolit features --ckpt_path``). The control is the same
-encoder with its first, random weights, by the same commands with a rate of zero.
-
-About an hour and a half on two cores. Results are kept in ``tests/evidence/summary.json``, so that a run that was cut off goes
-on where it stopped.
+About forty minutes on two cores. Results are kept in ``tests/evidence/summary.json``, so that a run that was cut
+off goes on where it stopped.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import statistics
 import time
@@ -33,7 +28,6 @@ from videolit.data.summary_samples import truth_of
 from videolit.data.summary_sets import read_summary_set
 from videolit.metrics.summary_video import baseline_figures, video_figures
 from videolit.ops.coverage import importance
-from videolit.ops.files import atomic_path
 from videolit.types import SummaryTruth
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -57,27 +51,7 @@ MODELS = {
         "DR-DSN, without labels",
         {"": "RNN", "hidden_size": 256, "num_layers": 1, "dropout": 0},
     ),
-    "action": ("ours, features of an action checkpoint", {}),
-    "untrained": ("ours, features of the same encoder with random weights", {}),
 }
-FREE = {
-    "free": "training-free (`videolit summarize` without a checkpoint)",
-    "free_action": "training-free, features of an action checkpoint",
-    "free_untrained": "training-free, features of the same encoder with random weights",
-}
-# The encoders of two rows, by the rate they are trained at. At 0 the weights stay as they were drawn; the
-# means and variances of BatchNorm are those of the data in both, or the control would be too weak.
-RATES = {"action": 1e-2, "untrained": 0}
-# Colours tell these places: no deviations as in the configuration. Tried on a set of its own (seed 100100):
-# all 77 validation shots are told from the fourth epoch on.
-ACTION_CONFIG = "action/single_frame"
-ACTION_SIZES = {"train": 20, "val": 5, "test": 5}
-ACTION = [
-    *("--model.encoder.init_args.motion", "rgb", "--model.encoder.init_args.width", 16),
-    *("--trainer.max_epochs", 6),
-]
-# 8 times the width, motion and loudness.
-NUM_FEATURES = 128 + NUM_SIGNALS
 
 
 def main() -> None:
@@ -98,14 +72,12 @@ def main() -> None:
             if not wanted and f"free/{seed}" in results:
                 continue
             features = prepare(work, seed)
-            if RATES.keys() & wanted:
-                prepare_shots(work, seed)
             if f"free/{seed}" not in results:
                 results |= without_training(features, seed)
                 keep(RESULTS, dict(sorted(results.items())))
             missing += [(features, name, seed, options.accelerator) for name in wanted]
         with ThreadPoolExecutor(options.jobs) as pool:
-            runs = [pool.submit(run_model, work, *job) for job in missing]
+            runs = [pool.submit(train, work, *job) for job in missing]
             for run in as_completed(runs):
                 found = run.result()
                 # Those of an earlier run may have had more company.
@@ -126,24 +98,6 @@ def prepare(work: Path, seed: int) -> Path:
     videolit("synth", "summary", videos, "--seed", seed, *parts(SIZES))
     videolit("features", videos, "--out", features)
     return features
-
-
-def prepare_shots(work: Path, seed: int) -> Path:
-    """Return the list of the shots that a seed's action model is trained on, made if need be.
-
-    They are of a set of its own: no place, performer or noise is that of a video to summarise.
-    """
-    folder = work / f"shots_{seed}"
-    videolit("synth", "summary", folder, "--seed", 1000 + seed, *parts(ACTION_SIZES))
-    truth = json.loads((folder / "truth.json").read_text())
-    with atomic_path(folder / "shots.csv") as part, part.open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "label", "start", "end", "split"])
-        for path, told in truth.items():
-            for shot in told["shots"]:
-                place = (shot["start"], shot["end"], Path(path).parts[0])
-                rows.writerow([path, shot["event"], *place])
-    return folder / "shots.csv"
 
 
 def parts(sizes: dict[str, int]) -> list[object]:
@@ -183,52 +137,23 @@ def test_videos(features: Path) -> list[tuple[SummaryRecord, SummaryTruth]]:
     return [(record, truth_of(record, found.reduce)) for record in records]
 
 
-def run_model(
+def train(
     work: Path, features: Path, name: str, seed: int, accelerator: str
 ) -> dict[str, dict[str, float]]:
-    """Train and test one model; with features of its own, also what they give without training."""
-    if name not in RATES:
-        return {f"{name}/{seed}": train(work, features, name, seed, accelerator)}
-    checkpoint = train_encoder(work, name, seed, accelerator)
-    features = work / f"features_{name}_{seed}.h5"
-    videolit("features", work / f"videos_{seed}", "--ckpt_path", checkpoint, "--out", features)
-    return {
-        f"{name}/{seed}": train(work, features, name, seed, accelerator),
-        f"free_{name}/{seed}": training_free(features),
-    }
-
-
-def train_encoder(work: Path, name: str, seed: int, accelerator: str) -> Path:
-    """Return a checkpoint of a model of events, trained if need be."""
-    checkpoint = work / f"{name}_{seed}.ckpt"
-    if not checkpoint.exists():
-        runs = work / "runs" / f"{name}_encoder" / str(seed)
-        common = ["--trainer.accelerator", accelerator, *ACTION]
-        common += ["--data.root", work / f"shots_{seed}" / "shots.csv"]
-        common += ["--model.optimizer.init_args.lr", RATES[name]]
-        folder, _, card = fit_and_test(runs, ACTION_CONFIG, common, seed)
-        print(f"{name}/{seed}: tells {card['metrics']['accuracy']:.2f} of the events", flush=True)
-        with atomic_path(checkpoint) as part:
-            part.write_bytes((folder / "checkpoints" / "best.ckpt").read_bytes())
-    return checkpoint
-
-
-def train(work: Path, features: Path, name: str, seed: int, accelerator: str) -> dict[str, float]:
     """Train and test one model in processes of their own."""
     common = ["--trainer.accelerator", accelerator, "--data.root", features, "--data.seed", seed]
     if name == "dsn":
         common += ["--model.objective", "reward"]
-    if name in RATES:
-        common += ["--model.encoder.init_args.num_features", NUM_FEATURES]
     for argument, value in MODELS[name][1].items():
         common += [f"--model.temporal.{argument}".rstrip("."), value]
     _, seconds, card = fit_and_test(work / "runs" / name / str(seed), CONFIG, common, seed)
-    return {
+    figures = {
         **{figure: card["metrics"][figure] for figure in FIGURES},
         "parameters": card["parameters"],
         "seconds": seconds,
         "split_hash": card["split_hash"],
     }
+    return {f"{name}/{seed}": figures}
 
 
 def fit_and_test(
@@ -262,7 +187,7 @@ def tables(results: dict) -> str:
     ]
     rows = {
         **{name: title for name, (title, _) in MODELS.items()},
-        **FREE,
+        "free": "training-free (`videolit summarize` without a checkpoint)",
         "random": "random scores",
         "human": "annotators, each against the others",
     }
