@@ -114,6 +114,25 @@ def test_the_card_names_its_conventions_and_stands_beside_constants(run, capsys)
     assert error == pytest.approx(metrics["mae"], abs=1e-3)
 
 
+def test_a_set_without_training_utterances_is_read_by_the_checkpoints_words(run, capsys):
+    start, folder = run
+    manifest = folder / "own" / "manifest.csv"
+    with manifest.open() as file:
+        rows = [{**row, "split": "test"} for row in csv.DictReader(file)]
+    with (folder / "own" / "tested.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    best = last(folder, "fit") / "checkpoints" / "best.ckpt"
+    tested = ("--data.root", str(folder / "own" / "tested.csv"), "--data.fold", "null")
+    with pytest.warns(UserWarning, match="of 12 test utterances were used in training"):
+        assert start("test", "--ckpt_path", str(best), *tested) == 0
+    card = json.loads(next(last(folder, "test").glob("evaluation-*.json")).read_text())
+    assert card["num_samples"] == len(rows)
+    assert card["num_with"]["text"] > 0
+    capsys.readouterr()
+
+
 def test_predictions_tell_what_each_modality_says_and_why_one_is_missing(run):
     start, folder = run
     best = last(folder, "fit") / "checkpoints" / "best.ckpt"

@@ -70,6 +70,10 @@ def _check_stored(name: str, part: nn.Module, num_features: int) -> None:
 
 
 def _check_words(text: nn.Module, source: SentimentSource) -> None:
+    if not source.num_tokens:
+        # Nothing to learn a vocabulary from, as in a set of test utterances: that of a checkpoint
+        # is adopted when it is loaded, and no sample is read without one.
+        return
     most = getattr(text, "num_tokens", None)
     if most is not None and source.num_tokens > most:
         raise InputError(
