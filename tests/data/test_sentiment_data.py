@@ -340,6 +340,22 @@ def test_sound_transform_draws_from_the_generator_only():
         SoundTransform(noise=2.0)
 
 
+def test_lost_sound_is_whole_pieces_of_a_drawn_share():
+    samples = np.ones(20 * 800, np.float32)
+    transform = SoundTransform(gain=0.0, noise=0.0, lost=0.8)
+    shares = []
+    for seed in range(40):
+        found = transform(samples, 16_000, np.random.default_rng(seed)).reshape(20, 800)
+        # A piece of 50 ms is there or not, and at least one is.
+        assert set(found.mean(1).tolist()) <= {0.0, 1.0}
+        shares.append(1 - float(found.mean()))
+    assert max(shares) < 1
+    assert 0.3 < np.mean(shares) < 0.5
+    assert np.std(shares) > 0.15
+    with pytest.raises(InputError, match="lost must be a share"):
+        SoundTransform(lost=1.5)
+
+
 def test_a_face_takes_the_place_of_the_frame():
     frames = [np.zeros((40, 60, 3), np.uint8) for _ in range(2)]
     for number, frame in enumerate(frames):

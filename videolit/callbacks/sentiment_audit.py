@@ -27,15 +27,13 @@ from videolit.data.hf_words import HFTokenizer
 from videolit.data.utterance_words import read_tokenizer
 from videolit.fusion import Stream
 from videolit.metrics import SampleScores
-from videolit.ops.modality import drop_steps, drop_tokens, step_numbers
+from videolit.ops.modality import BLOCK_SECONDS, drop_steps, drop_tokens, step_numbers
 from videolit.ops.tokens import CAPITALS, MASK, PAD, SEPARATOR, SPEAKER, UNKNOWN
 from videolit.plots import robustness_figure, save_figure
 from videolit.tasks.sentiment import SentimentTask
 from videolit.tasks.sentiment_streams import streams_of
 from videolit.types import MODALITIES, SentimentBatch
 
-# Steps of a SoundEncoder are 40 ms: shorter gaps would leave a part of each.
-BLOCK_SECONDS = 0.05
 PROTOCOL = {
     "subsets": "the others are missing as where the data lacks them; a sample counts if it has any "
     "of the subset, the baseline is of the same samples",

@@ -6,18 +6,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from videolit.ops.modality import BLOCK_SECONDS, drop_steps, step_numbers
 from videolit.ops.sound_augment import add_noise, change_gain, shift_time
 from videolit.types import InputError
 
 
 class SoundTransform:
-    """Louder or softer, noisy and shifted sound.
+    """Louder or softer, noisy, shifted and broken sound.
 
     Args:
         gain: Most decibels by which a sound gets louder or softer.
         noise: Probability that white noise is added.
         snr: Ratio of the sound's power to the noise's in decibels, (least, most).
         shift: Most seconds by which a sound moves against the picture, either way.
+        lost: Largest share in [0, 1] of a sound that falls silent, in pieces of 50 ms, as where a
+            network loses packets; the share is drawn evenly for each sound.
 
     Raises:
         InputError: If a number is out of its range.
@@ -29,16 +32,20 @@ class SoundTransform:
         noise: float = 0.5,
         snr: tuple[float, float] = (10.0, 40.0),
         shift: float = 0.0,
+        lost: float = 0.0,
     ) -> None:
         if gain < 0 or shift < 0 or not 0 <= noise <= 1 or not snr[0] <= snr[1]:
             raise InputError(
                 "SoundTransform needs gain and shift of at least 0, noise in [0, 1] and snr as "
                 f"(least, most), got {gain}, {shift}, {noise} and {snr}"
             )
+        if not 0 <= lost <= 1:
+            raise InputError(f"lost must be a share in [0, 1], got {lost}")
         self.gain = gain
         self.noise = noise
         self.snr = snr
         self.shift = shift
+        self.lost = lost
 
     def __call__(
         self, samples: NDArray[np.float32], sample_rate: int, generator: np.random.Generator
@@ -63,5 +70,11 @@ class SoundTransform:
             sound = change_gain(sound, mask, chance, min_gain=-self.gain, max_gain=self.gain)
         if self.noise and float(torch.rand((), generator=chance)) < self.noise:
             sound = add_noise(sound, mask, chance, min_snr=self.snr[0], max_snr=self.snr[1])
+        if self.lost and sound.numel():
+            # Last: what is lost has no noise either.
+            rate = self.lost * float(torch.rand((), generator=chance))
+            seed = torch.randint(2**62, (1,), generator=chance)
+            numbers = step_numbers(mask, seed, round(BLOCK_SECONDS * sample_rate))
+            sound = drop_steps(sound, numbers, rate)
         changed: NDArray[np.float32] = sound[0].numpy()
         return changed

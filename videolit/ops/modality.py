@@ -11,6 +11,10 @@ from torch import Tensor
 from videolit.ops.tokens import UNKNOWN
 from videolit.types import InputError
 
+# Sound is lost in pieces of so many seconds. Steps of a SoundEncoder are 40 ms: shorter gaps would
+# leave a part of each.
+BLOCK_SECONDS = 0.05
+
 
 def drop_modalities(
     present: Tensor, rate: float, generator: torch.Generator | None = None
