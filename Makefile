@@ -54,6 +54,7 @@ evidence: setup
 	$(BIN)/python tests/evidence/data.py
 	$(BIN)/python tests/evidence/real.py
 	$(BIN)/python tests/evidence/summary.py
+	$(BIN)/python tests/evidence/talking.py
 	$(BIN)/python tests/evidence/transfer.py
 	$(BIN)/python tests/evidence/sentiment.py
 	$(BIN)/python tests/evidence/encoders.py
