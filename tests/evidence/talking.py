@@ -22,7 +22,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 BEGIN, END = "<!-- talking:begin -->", "<!-- talking:end -->"
 CONFIG = "sentiment/folder_av_text"
 SIZES = {"train": 1600, "val": 208, "test": 1008}
-EPOCHS = 12
+EPOCHS = 20
 # Three seconds of small faces: less than the configuration's frames and pixels.
 SMALL = (
     *("--data.clip.fps", 2, "--data.clip.num_frames", 6),
