@@ -63,6 +63,35 @@ def test_summary(tmp_path):
     assert len(pictures) >= 3
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+def test_sentiment(tmp_path):
+    """The learned gate of sentiment: unseen speakers, and irony that no modality tells alone."""
+    notebook = nbformat.read(FOLDER / "sentiment.ipynb", as_version=4)
+    NotebookClient(
+        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    ).execute()
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
+    told = dict(
+        re.findall(r"^(model|video alone|sound alone|text alone) +(\d\.\d+)", printed, re.M)
+    )
+    shares = {name: float(value) for name, value in told.items()}
+    together = shares.pop("model")
+    assert together >= 0.90
+    assert together >= max(shares.values()) + 0.05
+    assert float(re.search(r"^irony: (\d\.\d+)", printed, re.M)[1]) >= 0.85
+    assert "'sound': 'mocking'" in printed
+    pictures = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if {"image/png", "image/jpeg"} & set(output.get("data", {}))
+    ]
+    assert len(pictures) >= 3
+
+
 def test_notebooks_are_committed_with_their_outputs():
     for path in FOLDER.glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)

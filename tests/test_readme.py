@@ -10,7 +10,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize(
-    "name", ["action", "data", "encoders", "real", "sentiment", "summary", "transfer"]
+    "name",
+    ["action", "data", "encoders", "real", "sentiment", "summary", "talking", "transfer"],
 )
 def test_the_tables_are_those_of_the_evidence(name, monkeypatch):
     folder = REPOSITORY / "tests" / "evidence"

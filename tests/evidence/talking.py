@@ -47,12 +47,13 @@ def main() -> None:
     """Run what is missing, then write the table."""
     parser = parser_of(__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--models", nargs="+", choices=TITLES, default=list(TITLES))
     parser.add_argument("--work", default="evidence/talking", help="folder of data and runs")
     options = parser.parse_args()
     results = kept(RESULTS)
     for seed in options.seeds if not options.tables else ():
         clips = Path(options.work) / f"clips_{seed}"
-        for name in TITLES:
+        for name in options.models:
             if f"{name}/{seed}" in results:
                 continue
             videolit("synth", "sentiment", clips, "--seed", seed, *parts(SIZES))
