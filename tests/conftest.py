@@ -23,6 +23,13 @@ def one_thread(tmp_path_factory):
     os.environ["VIDEOLIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True)
+def no_seed_of_another_test():
+    """Lightning leaves a seed in the environment, and DDP in a test's processes would take it."""
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of recorded data sets beside the project; the test is skipped without it."""

@@ -71,8 +71,12 @@ def test_sentiment(tmp_path):
     NotebookClient(
         notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
     ).execute()
+    # Tables are shown in colour, as data.
     printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+        output.get("text", "")
+        + re.sub(r"\x1b\[[\d;]*m", "", output.get("data", {}).get("text/plain", ""))
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
     )
     told = dict(
         re.findall(r"^(model|video alone|sound alone|text alone) +(\d\.\d+)", printed, re.M)
