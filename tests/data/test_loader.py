@@ -213,6 +213,17 @@ def test_other_errors_are_left_alone(tiny_set):
     )
 
 
+def test_torchs_error_tells_the_signal_of_a_process_that_is_gone(tiny_set):
+    data = module(tiny_set)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    loader.dataset.watch._table[0] = torch.tensor([4711, 3])
+    error = RuntimeError("DataLoader worker (pid 4711) is killed by signal: Segmentation fault. ")
+    assert loader.explain(error) == (3, "crashed the decoder (segmentation fault)")
+    error = RuntimeError("DataLoader worker (pid(s) 4711) exited unexpectedly")
+    assert loader.explain(error) == (3, "ended the loading process (code 0)")
+
+
 def test_a_users_own_loader_needs_nothing_of_it(tiny_set):
     data = module(tiny_set)
     data.setup("fit")

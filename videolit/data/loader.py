@@ -120,8 +120,9 @@ class ClipLoader(DataLoader[Any]):
         for pid in map(int, found[1].split(",") if found else ()):
             row = watch.last_row(pid)
             if row >= 0:
-                code = next((w.exitcode for w in self._workers if w.pid == pid), None) or 0
-                name = signal.Signals(-code).name if code < 0 else ""
+                worker = next((w for w in self._workers if w.pid == pid), None)
+                code = (worker.exitcode if worker is not None else None) or 0
+                name = signal.Signals(-code).name if code < 0 else _signal_in(str(exception))
                 told = _CAUSES.get(name, f"ended the loading process ({name or f'code {code}'})")
                 return row, told.format(limit=watch.limit)
         return -1, ""
@@ -156,3 +157,10 @@ def start_worker(worker: int) -> None:
     if watch is not None and watch.tied:
         # torch's own processes look for their parent only between two samples.
         die_with(os.getppid())
+
+
+def _signal_in(message: str) -> str:
+    """Return the name of the signal that torch's error tells; the process may be gone without."""
+    told = re.search(r"killed by signal: ([^.]+)", message)
+    names = {signal.strsignal(number): number.name for number in signal.Signals}
+    return names.get(told[1], "") if told else ""
