@@ -48,8 +48,8 @@ test-gpu: setup
 bench: setup
 	$(BIN)/pytest tests/benchmarks --capture=no --benchmark-columns=median,iqr,rounds
 
-# Three seeds, longer training; rewrites the tables of the README. Most of a day on two
-# cores; goes on where it stopped.
+# Three seeds, longer training; rewrites the tables of the README. Takes hours;
+# goes on where it stopped.
 evidence: setup
 	$(BIN)/python tests/evidence/action.py
 	$(BIN)/python tests/evidence/data.py

@@ -10,17 +10,28 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent.parent / "notebooks"
 
 
+def executed(name, folder):
+    """Run a notebook in a folder; return all that it printed, and its pictures."""
+    notebook = nbformat.read(FOLDER / name, as_version=4)
+    NotebookClient(
+        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": folder}}
+    ).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    # Tables are shown in colour, as data.
+    printed = "".join(
+        output.get("text", "")
+        + re.sub(r"\x1b\[[\d;]*m", "", output.get("data", {}).get("text/plain", "") + "\n")
+        for output in outputs
+    )
+    images = {"image/png", "image/jpeg"}
+    return printed, [output for output in outputs if images & set(output.get("data", {}))]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_action(tmp_path):
     """The article's steps, done right: unseen people are recognised, one model helps the other."""
-    notebook = nbformat.read(FOLDER / "action.ipynb", as_version=4)
-    NotebookClient(
-        notebook, timeout=1500, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    ).execute()
-    printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
-    )
+    printed, pictures = executed("action.ipynb", tmp_path)
     accuracy = {
         name: float(value)
         for name, value in re.findall(r"^(R\(2\+1\)D|CNN \+ GRU|both): (0\.\d+)$", printed, re.M)
@@ -28,12 +39,6 @@ def test_action(tmp_path):
     assert accuracy["R(2+1)D"] >= 0.8
     assert accuracy["CNN + GRU"] >= 0.65
     assert accuracy["both"] >= min(accuracy["R(2+1)D"], accuracy["CNN + GRU"])
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if {"image/png", "image/jpeg"} & set(output.get("data", {}))
-    ]
     assert len(pictures) >= 5
 
 
@@ -41,25 +46,13 @@ def test_action(tmp_path):
 @pytest.mark.timeout(2400)
 def test_summary(tmp_path):
     """The learned gate of summaries: unseen videos are ranked as people do, beyond single frames."""
-    notebook = nbformat.read(FOLDER / "summary.ipynb", as_version=4)
-    NotebookClient(
-        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    ).execute()
-    printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
-    )
+    printed, pictures = executed("summary.ipynb", tmp_path)
     tau = dict(re.findall(r"^(ours|each step alone): tau (-?0\.\d+)", printed, re.M))
     assert float(tau["ours"]) >= 0.40
     assert float(tau["ours"]) >= float(tau["each step alone"]) + 0.10
     # No model at all, measured by the same code.
     assert abs(float(re.search(r'"random_tau": (-?\d\.[\de-]+)', printed)[1])) < 0.02
     assert "'audio': 'kept'" in printed
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if {"image/png", "image/jpeg"} & set(output.get("data", {}))
-    ]
     assert len(pictures) >= 3
 
 
@@ -67,17 +60,7 @@ def test_summary(tmp_path):
 @pytest.mark.timeout(2400)
 def test_sentiment(tmp_path):
     """The learned gate of sentiment: unseen speakers, and irony that no modality tells alone."""
-    notebook = nbformat.read(FOLDER / "sentiment.ipynb", as_version=4)
-    NotebookClient(
-        notebook, timeout=1800, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    ).execute()
-    # Tables are shown in colour, as data.
-    printed = "".join(
-        output.get("text", "")
-        + re.sub(r"\x1b\[[\d;]*m", "", output.get("data", {}).get("text/plain", ""))
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-    )
+    printed, pictures = executed("sentiment.ipynb", tmp_path)
     told = dict(
         re.findall(r"^(model|video alone|sound alone|text alone) +(\d\.\d+)", printed, re.M)
     )
@@ -87,12 +70,6 @@ def test_sentiment(tmp_path):
     assert together >= max(shares.values()) + 0.05
     assert float(re.search(r"^irony: (\d\.\d+)", printed, re.M)[1]) >= 0.85
     assert "'sound': 'mocking'" in printed
-    pictures = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if {"image/png", "image/jpeg"} & set(output.get("data", {}))
-    ]
     assert len(pictures) >= 3
 
 

@@ -10,7 +10,7 @@ counterparts (sitting down for standing up) are not. The action model learnt all
 important there. ``faces``: sentiment of talking figures from the picture alone, with few training clips; the
 action model learnt the expressions of others.
 
-About an hour on one core. Results are kept in ``tests/evidence/transfer.json``, so that a run that was cut off
+Results are kept in ``tests/evidence/transfer.json``, so that a run that was cut off
 goes on where it stopped.
 """
 
