@@ -180,14 +180,15 @@ def crash(self, indices):
 
 
 @pytest.mark.parametrize(
-    ("fault", "cause"),
+    ("fault", "limit", "cause"),
     [
-        (hang, "took longer than the 0.5 s of time_limit"),
-        (crash, "crashed the decoder (segmentation fault)"),
+        # Long enough for every other video on a busy machine.
+        (hang, 5.0, "took longer than the 5 s of time_limit"),
+        (crash, 60.0, "crashed the decoder (segmentation fault)"),
     ],
 )
 def test_the_file_that_ends_a_loading_process_is_named(
-    fault, cause, tiny_set, tmp_path, monkeypatch
+    fault, limit, cause, tiny_set, tmp_path, monkeypatch
 ):
     read = VideoReader.read
     monkeypatch.setattr(
@@ -196,7 +197,7 @@ def test_the_file_that_ends_a_loading_process_is_named(
         lambda self, indices: (fault if "cem_stay" in self.path else read)(self, indices),
     )
     with pytest.raises(RuntimeError, match="DataLoader worker") as caught:
-        train(tiny_set, tmp_path, 2, Seen(), time_limit=0.5, val_groups=["ann"],
+        train(tiny_set, tmp_path, 2, Seen(), time_limit=limit, val_groups=["ann"],
               group_pattern=r"/(\w+?)_")  # fmt: skip
     (note,) = caught.value.__notes__
     assert note.startswith(f"{tiny_set}/stay/cem_stay.mp4: reading it {cause}")
@@ -231,19 +232,28 @@ def test_a_users_own_loader_needs_nothing_of_it(tiny_set):
     assert len(list(loader)) == len(data.manifest("train"))
 
 
-def test_the_time_of_short_reads_does_not_add_up(tiny_set, monkeypatch):
+def test_every_video_has_the_whole_limit_for_itself(tiny_set, monkeypatch):
     """The limit is for one video: a hundred of them may take longer together."""
+    timers = torch.zeros(100, dtype=torch.float64).share_memory_()
+    count = torch.zeros(1, dtype=torch.int64).share_memory_()
     read = VideoReader.read
 
-    def slow(self, indices):
-        ctypes.CDLL(None).poll(None, 0, 100)
+    def note(number):
+        timers[count[0]] = number
+        count.add_(1)
+
+    def noted_read(self, indices):
+        note(-1)
         return read(self, indices)
 
-    monkeypatch.setattr(VideoReader, "read", slow)
-    data = module(tiny_set, num_workers=1, time_limit=0.6)
+    monkeypatch.setattr(signal, "setitimer", lambda _, seconds: note(seconds))
+    monkeypatch.setattr(VideoReader, "read", noted_read)
+    data = module(tiny_set, num_workers=1, time_limit=60)
     data.setup("fit")
     samples = sum(len(batch["index"]) for batch in data.train_dataloader())
     assert samples == len(data.manifest("train")) > 8
+    # Set anew, one video read, taken away: each time.
+    assert timers[: int(count)].tolist() == [60, -1, 0] * samples
 
 
 def test_in_the_main_process_nothing_is_limited(tiny_set, monkeypatch):
