@@ -6,7 +6,7 @@ This module imports nothing of videolit and no heavy package at run time, so any
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -513,6 +513,10 @@ class SentimentSource(Protocol):
 
     def train_targets(self) -> SentimentTargets:
         """Return what the training split is said to be, to tell what a constant answer gets."""
+        ...
+
+    def train_tokens(self) -> Iterator[Tensor]:
+        """Yield the tokens of each training utterance that has words, int64 ``(L,)``."""
         ...
 
     def adopt_tokenizer(self, text: str) -> None:

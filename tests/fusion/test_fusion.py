@@ -9,7 +9,14 @@ import torch
 from torch import nn
 
 from contracts import twin
-from videolit.fusion import BottleneckFusion, EarlyFusion, LateFusion, Stream, TensorFusion
+from videolit.fusion import (
+    BottleneckFusion,
+    EarlyFusion,
+    LateFusion,
+    LinearFusion,
+    Stream,
+    TensorFusion,
+)
 from videolit.fusion.bottleneck import second_waves
 from videolit.fusion.early import resample
 from videolit.types import InputError
@@ -20,6 +27,7 @@ KINDS = {
     "early": lambda sizes, **rest: EarlyFusion(sizes, 16, 5, **rest),
     "pooled": lambda sizes, **rest: EarlyFusion(sizes, 16, 1, **rest),
     "late": lambda sizes, **rest: LateFusion(sizes, 16, **rest),
+    "linear": lambda sizes, **rest: LinearFusion(sizes, **rest),
     "bottleneck": lambda sizes, **rest: BottleneckFusion(sizes, 16, num_heads=2, **rest),
     "low rank": lambda sizes, **rest: TensorFusion(sizes, 16, 3, 5, **rest),
     "tensor": lambda sizes, **rest: TensorFusion(sizes, 16, None, 3, **rest),
@@ -65,13 +73,14 @@ def padded(streams, more=3):
 
 def test_contract(fusion):
     found = fusion(batch())
-    assert found.vector.shape == (3, 16)
-    assert found.parts.shape == (3, 3, 16)
+    size = 6 if isinstance(fusion, LinearFusion) else 16
+    assert found.vector.shape == (3, size)
+    assert found.parts.shape == (3, 3, size)
     assert found.weights.shape == found.present.shape == (3, 3)
     assert found.present.all()
     torch.testing.assert_close(found.weights.sum(1), torch.ones(3))
     assert all(value.isfinite().all() for value in found)
-    assert fusion.num_features == 16
+    assert fusion.num_features == size
     assert fusion.names == ("video", "audio", "text")
 
 
@@ -200,6 +209,19 @@ def test_late_fusion_is_the_weighted_mean_of_predictions():
     predictions = torch.tensor([[[1.0, 0.0], [0.0, 4.0], [9.0, 9.0]]])
     weights = torch.tensor([[0.75, 0.25, 0.0]])
     torch.testing.assert_close(fusion.combine(predictions, weights), torch.tensor([[0.75, 1.0]]))
+
+
+def test_heads_on_linear_fusion_are_linear_models():
+    fusion = KINDS["linear"](SIZES).eval()
+    assert fusion.is_late
+    streams = batch()
+    found = fusion(streams)
+    for place, (name, width) in enumerate(SIZES.items()):
+        features, mask, _ = streams[name]
+        mean = (features * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+        torch.testing.assert_close(found.parts[:, place, :width], mean)
+        assert not found.parts[:, place, width:].any()
+    torch.testing.assert_close(found.weights, torch.full((3, 3), 1 / 3))
 
 
 def test_late_fusion_learns_whom_to_trust():

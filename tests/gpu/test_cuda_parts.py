@@ -26,7 +26,14 @@ from videolit.encoders import (
 from videolit.encoders.hf_words import HFTextEncoder
 from videolit.encoders.steps import encode_steps
 from videolit.encoders.words import TextEncoder
-from videolit.fusion import BottleneckFusion, EarlyFusion, LateFusion, Stream, TensorFusion
+from videolit.fusion import (
+    BottleneckFusion,
+    EarlyFusion,
+    LateFusion,
+    LinearFusion,
+    Stream,
+    TensorFusion,
+)
 from videolit.temporal import (
     CSTA,
     RNN,
@@ -254,6 +261,7 @@ SIZES = {"video": 6, "audio": 5, "text": 4}
 FUSIONS = {
     "early": lambda: EarlyFusion(SIZES, 16, 5),
     "late": lambda: LateFusion(SIZES, 16),
+    "linear": lambda: LinearFusion(SIZES),
     "bottleneck": lambda: BottleneckFusion(SIZES, 16, num_heads=2),
     "low rank": lambda: TensorFusion(SIZES, 16, 3, 5),
     "tensor": lambda: TensorFusion(SIZES, 16, None, 3),

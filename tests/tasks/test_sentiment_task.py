@@ -12,8 +12,20 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from videolit.encoders import IdentityEncoder, SmallFrameEncoder, SoundEncoder, TextEncoder
-from videolit.fusion import BottleneckFusion, EarlyFusion, LateFusion, TensorFusion
+from videolit.encoders import (
+    IdentityEncoder,
+    NGramEncoder,
+    SmallFrameEncoder,
+    SoundEncoder,
+    TextEncoder,
+)
+from videolit.fusion import (
+    BottleneckFusion,
+    EarlyFusion,
+    LateFusion,
+    LinearFusion,
+    TensorFusion,
+)
 from videolit.ops.modality import subsets
 from videolit.tasks.checkpoint import load_task
 from videolit.tasks.sentiment import SentimentTask
@@ -79,6 +91,13 @@ class Source(pl.LightningDataModule):
 
     def adopt_tokenizer(self, text):
         assert text == "words"
+
+    def train_tokens(self):
+        return (
+            row[mask]
+            for b in self.batches(0)
+            for row, mask in zip(b["text"], b["text_mask"], strict=True)
+        )
 
     def train_targets(self):
         labels = np.array([0, 1, 1, 2], np.int64) % max(len(self.class_names), 1)
@@ -155,9 +174,18 @@ def test_every_subset_of_modalities_trains_and_answers(names, tmp_path):
     assert found["modalities"] == names
 
 
-@pytest.mark.parametrize("kind", [BottleneckFusion, EarlyFusion, LateFusion, TensorFusion])
-def test_padding_changes_no_answer(kind):
-    task = ready(make_task(fusion=functools.partial(kind, num_features=16)))
+@pytest.mark.parametrize(
+    "fusion",
+    [
+        *(
+            functools.partial(kind, num_features=16)
+            for kind in (BottleneckFusion, EarlyFusion, LateFusion, TensorFusion)
+        ),
+        LinearFusion,
+    ],
+)
+def test_padding_changes_no_answer(fusion):
+    task = ready(make_task(fusion=fusion))
     batch = make_batch()
     longer = dict(batch)
     for name in ALL:
@@ -333,6 +361,31 @@ def test_a_checkpoint_is_all_that_is_needed(tmp_path):
     assert resumed.current_epoch == 2
     with pytest.raises(InputError, match="checkpoint has a part 'sound', the model has none"):
         trainer(tmp_path).test(make_task(("video", "text")), datamodule=Source(), ckpt_path=path)
+
+
+def test_n_grams_are_learnt_from_the_training_texts_and_kept_by_the_checkpoint(tmp_path):
+    def make():
+        return SentimentTask(text=NGramEncoder(20, 64), fusion=LinearFusion)
+
+    task, fit = make(), trainer(tmp_path)
+    with pytest.raises(InputError, match="knows no n-grams yet"):
+        task.text(torch.tensor([[3, 7]]), torch.ones(1, 2, dtype=torch.bool))
+    fit.fit(task, datamodule=Source(("text",)))
+    assert (task.text.weights > 0).sum() > 3
+    path = tmp_path / "task.ckpt"
+    fit.save_checkpoint(path)
+    batch = make_batch(names=("text",), seed=5)
+    with torch.no_grad():
+        (fused, own, *_), again = task.eval()(batch), load_task(path)(batch)
+    assert torch.equal(again.fused, fused)
+    assert torch.equal(own[:, 0], fused)
+    # Testing learns nothing anew; going on from the checkpoint keeps its table, whatever the texts.
+    resumed = trainer(tmp_path, max_epochs=2)
+    other = Source(("text",))
+    other.train_tokens = lambda: iter([torch.tensor([3, 19, 19]), torch.tensor([3, 19])])
+    fresh = make()
+    resumed.fit(fresh, datamodule=other, ckpt_path=path)
+    assert torch.equal(fresh.text.keys, task.text.keys)
 
 
 def test_a_checkpoint_keeps_its_own_order_of_classes(tmp_path):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from videolit.data.layouts.meld import Target
 from videolit.data.layouts.mosi_raw import Scale
@@ -30,7 +31,13 @@ from videolit.data.speaker_sound import speaker_filters
 from videolit.data.transforms import ClipTransform
 from videolit.data.utterance_media import FaceFinder
 from videolit.data.utterance_reading import describe_reading, modalities_of
-from videolit.data.utterance_words import Tokenizer, make_tokenizer, read_tokenizer, separator_of
+from videolit.data.utterance_words import (
+    Tokenizer,
+    make_tokenizer,
+    read_tokenizer,
+    said,
+    separator_of,
+)
 from videolit.types import (
     MODALITIES,
     ClipSpec,
@@ -299,6 +306,13 @@ class SentimentDataModule(VideoDataModule):
         """Return what the training split is said to be."""
         train = self.part("train")
         return SentimentTargets(train.labels(), train.scores(), train.affect())
+
+    def train_tokens(self) -> Iterator[Tensor]:
+        """Yield the tokens of each training utterance that has words, int64 ``(L,)``."""
+        train = self.part("train")
+        for row in range(len(train)):
+            if self._words is not None and train.utterances[row].text:
+                yield self._words.encode(said(train, row), (), self.max_tokens)
 
     def adopt_tokenizer(self, text: str) -> None:
         """Read words by another tokenizer, that of a checkpoint, given as its JSON text."""

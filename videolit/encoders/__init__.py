@@ -9,6 +9,7 @@ from videolit.encoders.hf_sound import HFSoundEncoder
 from videolit.encoders.hf_video import HFVideoEncoder
 from videolit.encoders.hf_words import HFTextEncoder
 from videolit.encoders.identity import IdentityEncoder
+from videolit.encoders.ngrams import NGramEncoder
 from videolit.encoders.resnet3d import ResNet3DEncoder, SlowFastEncoder
 from videolit.encoders.small import SmallClipEncoder, SmallFrameEncoder
 from videolit.encoders.sound import SoundEncoder
@@ -24,6 +25,7 @@ __all__ = [
     "HFTextEncoder",
     "HFVideoEncoder",
     "IdentityEncoder",
+    "NGramEncoder",
     "ResNet3DEncoder",
     "SlowFastEncoder",
     "SmallClipEncoder",

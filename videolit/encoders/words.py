@@ -116,7 +116,7 @@ class TextEncoder(nn.Module):
         Raises:
             InputError: If dtypes or shapes do not fit.
         """
-        self._check(tokens, mask)
+        check_tokens(self, tokens, mask)
         ends = tokens == SEPARATOR
         age = ends.cumsum(1)
         if self.training and self.token_dropout:
@@ -152,15 +152,21 @@ class TextEncoder(nn.Module):
         found: Tensor = self.drop(self.recall(gists.flatten(1)))
         return found
 
-    def _check(self, tokens: Tensor, mask: Tensor) -> None:
-        """Refuse what the contract does not allow."""
-        if tokens.ndim != 2 or tokens.dtype != torch.int64 or tokens.shape[1] == 0:
-            raise InputError(
-                f"TextEncoder expected int64 tokens (B, L), L at least 1, got {tokens.dtype} "
-                f"{tuple(tokens.shape)}"
-            )
-        if mask.dtype != torch.bool or mask.shape != tokens.shape:
-            raise InputError(
-                f"TextEncoder expected a bool mask (B, L) = {tuple(tokens.shape)}, got "
-                f"{mask.dtype} {tuple(mask.shape)}"
-            )
+
+def check_tokens(encoder: nn.Module, tokens: Tensor, mask: Tensor) -> None:
+    """Refuse what the contract of encoders of tokens does not allow.
+
+    Raises:
+        InputError: If dtypes or shapes do not fit.
+    """
+    name = type(encoder).__name__
+    if tokens.ndim != 2 or tokens.dtype != torch.int64 or tokens.shape[1] == 0:
+        raise InputError(
+            f"{name} expected int64 tokens (B, L), L at least 1, got {tokens.dtype} "
+            f"{tuple(tokens.shape)}"
+        )
+    if mask.dtype != torch.bool or mask.shape != tokens.shape:
+        raise InputError(
+            f"{name} expected a bool mask (B, L) = {tuple(tokens.shape)}, got "
+            f"{mask.dtype} {tuple(mask.shape)}"
+        )

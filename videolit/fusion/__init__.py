@@ -4,6 +4,7 @@ from videolit.fusion.base import Fused, Fusion, Stream
 from videolit.fusion.bottleneck import BottleneckFusion
 from videolit.fusion.early import EarlyFusion
 from videolit.fusion.late import LateFusion
+from videolit.fusion.linear import LinearFusion
 from videolit.fusion.tensor import TensorFusion
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Fused",
     "Fusion",
     "LateFusion",
+    "LinearFusion",
     "Stream",
     "TensorFusion",
 ]

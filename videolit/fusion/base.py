@@ -52,7 +52,7 @@ class Fusion(nn.Module):
     how far they are padded, changes nothing about the others.
 
     A subclass keeps each constructor argument as an attribute of the same name and defines
-    :meth:`fuse`.
+    :meth:`fuse`; it may make other layers by :meth:`entrance` and :meth:`pool`.
 
     Args:
         in_features: Feature size of each modality by its name; the order is that of all results.
@@ -93,18 +93,23 @@ class Fusion(nn.Module):
         self.dropout = dropout
         self.names = tuple(in_features)
         # Lists, not by name: a ModuleDict refuses names as "keys" and "text.left".
-        self.enter = nn.ModuleList(nn.Linear(size, num_features) for size in in_features.values())
-        # Normalised once pooled: a step that says little should stay small until then.
-        self.pools = nn.ModuleList(
-            nn.Sequential(
-                nn.Linear(2 * num_features, num_features),
-                nn.LayerNorm(num_features),
-                nn.GELU(),
-                nn.Dropout(dropout),
-            )
-            for _ in self.names
-        )
+        self.enter = nn.ModuleList(self.entrance(size) for size in in_features.values())
+        self.pools = nn.ModuleList(self.pool() for _ in self.names)
         self.missing = nn.Parameter(0.02 * torch.randn(len(self.names), num_features))
+
+    def entrance(self, size: int) -> nn.Module:
+        """Make what brings a modality's steps, ``(B, T, size)``, to ``(B, T, num_features)``."""
+        return nn.Linear(size, self.num_features)
+
+    def pool(self) -> nn.Module:
+        """Make what brings :func:`pool_steps` of a modality to its vector ``(B, num_features)``."""
+        # Normalised once pooled: a step that says little should stay small until then.
+        return nn.Sequential(
+            nn.Linear(2 * self.num_features, self.num_features),
+            nn.LayerNorm(self.num_features),
+            nn.GELU(),
+            nn.Dropout(self.dropout),
+        )
 
     def forward(
         self, streams: Mapping[str, Stream], generator: torch.Generator | None = None

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from videolit.encoders import VideoEncoder
+from videolit.encoders import NGramEncoder, VideoEncoder
 from videolit.fusion import BottleneckFusion, Fusion, Stream
 from videolit.metrics import SampleScores
 from videolit.tasks.base import VideoTask, refuse_test_monitor
@@ -69,6 +69,7 @@ class SentimentTask(VideoTask):
         sound: Samples to features, as :class:`~videolit.encoders.SoundEncoder`,
             :class:`~videolit.encoders.HFSoundEncoder`, or ``IdentityEncoder``; None = no sound.
         text: Tokens to features, as :class:`~videolit.encoders.TextEncoder`,
+            :class:`~videolit.encoders.NGramEncoder`,
             :class:`~videolit.encoders.HFTextEncoder`, or ``IdentityEncoder``; None = no words.
         fusion: Called with the feature sizes of the modalities by name, returns the fusion; None =
             :class:`~videolit.fusion.BottleneckFusion`.
@@ -263,6 +264,8 @@ class SentimentTask(VideoTask):
             )
             ids = [self._source.sample_ids(name) for name in ("train", "val")]
             self.train_ids = torch.cat(ids)
+            if isinstance(self.text, NGramEncoder):
+                self.text.learn(self._source.train_tokens())
         self.loss_weights = self._weights()
 
     def configure_model(self) -> None:

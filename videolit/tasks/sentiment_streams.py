@@ -59,9 +59,13 @@ def _encoded(
         encoder = task.sound if name == "sound" else task.text
         assert encoder is not None
         # A sound encoder tells the times of its steps, as it makes them.
-        features, mask, *times = encoder(values, mask)
+        features, real, *times = encoder(values, mask)
         if times:
-            seconds = times[0].float().expand(mask.shape)
+            seconds = times[0].float().expand(real.shape)
+        elif seconds is not None and real.shape[1] == 1 < mask.shape[1]:
+            # One step for all of an utterance stands in its middle.
+            seconds = (seconds * mask).sum(1, keepdim=True) / mask.sum(1, keepdim=True)
+        mask = real
     if seconds is None:
         raise InputError(f"{name} needs {name}_seconds in the batch, float (B, T)")
     return Stream(features, mask, seconds)
