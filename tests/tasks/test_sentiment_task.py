@@ -386,6 +386,10 @@ def test_n_grams_are_learnt_from_the_training_texts_and_kept_by_the_checkpoint(t
     fresh = make()
     resumed.fit(fresh, datamodule=other, ckpt_path=path)
     assert torch.equal(fresh.text.keys, task.text.keys)
+    # So does training on from the loaded model.
+    loaded = load_task(path)
+    trainer(tmp_path).fit(loaded, datamodule=other)
+    assert torch.equal(loaded.text.keys, task.text.keys)
 
 
 def test_a_checkpoint_keeps_its_own_order_of_classes(tmp_path):

@@ -75,6 +75,11 @@ class NGramEncoder(nn.Module):
         self.register_buffer("keys", torch.full((num_features,), _FREE))
         self.register_buffer("weights", torch.zeros(num_features))
 
+    @property
+    def is_learnt(self) -> bool:
+        """Whether it has n-grams, by :meth:`learn` or from a checkpoint."""
+        return bool(self.keys[0] != _FREE)
+
     def learn(self, sequences: Iterable[Tensor]) -> None:
         """Give each n-gram of the training texts its place and weight; what was learnt is gone.
 
@@ -122,7 +127,7 @@ class NGramEncoder(nn.Module):
             InputError: If dtypes or shapes do not fit, or :meth:`learn` was never called.
         """
         check_tokens(self, tokens, mask)
-        if not torch.compiler.is_compiling() and self.keys[0] == _FREE:
+        if not torch.compiler.is_compiling() and not self.is_learnt:
             raise InputError(
                 "NGramEncoder knows no n-grams yet: call learn() with the training texts, or load "
                 "a checkpoint"

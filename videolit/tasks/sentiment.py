@@ -264,8 +264,10 @@ class SentimentTask(VideoTask):
             )
             ids = [self._source.sample_ids(name) for name in ("train", "val")]
             self.train_ids = torch.cat(ids)
-            if isinstance(self.text, NGramEncoder):
-                self.text.learn(self._source.train_tokens())
+        new = isinstance(self.text, NGramEncoder) and not self.text.is_learnt
+        # A set of test utterances has no words to learn from: a checkpoint brings them.
+        if new and self._source.num_tokens:
+            cast("NGramEncoder", self.text).learn(self._source.train_tokens())
         self.loss_weights = self._weights()
 
     def configure_model(self) -> None:
