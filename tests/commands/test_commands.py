@@ -141,6 +141,41 @@ def test_parser_errors_are_boiled_down():
     assert str(plain_error(tree, cause)) == "the real reason"
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        (
+            "data.test_groups",
+            "[01,02]",
+            "test_groups: expected a list of strings or null, got [1, 2]: quote what looks like a "
+            """number, as '["01", "02"]'""",
+        ),
+        ("data.test_groups", "[99]", "expected a list of strings or null, got [99]"),
+        ("data.modalities", "sound", "'text' or null, got sound: write it in brackets"),
+        (
+            "data.modalities",
+            "[sond]",
+            "a list of one of 'video', 'sound', 'text' or null, got ['so",
+        ),
+        (
+            "model.targets",
+            "{score:1.0}",
+            "targets: expected a mapping of strings to numbers or null, got {score:1.0}: write it "
+            "in braces with a space after each colon, as '{name: 1.0}'",
+        ),
+        ("model.targets", "score", "expected a mapping of strings to numbers or null, got score"),
+        ("model.score_loss", "foo", "score_loss: expected one of 'l1', 'huber', got foo"),
+        ("model.class_weights", "foo", "a number, a list of numbers or null, got foo"),
+        ("data.batch_size", "x", "batch_size: expected a whole number, got x"),
+        ("trainer.max_epochs", "x", "trainer.max_epochs: expected a whole number or null, got x"),
+    ],
+)
+def test_parser_says_what_was_expected_and_what_came(option, value, told, capsys):
+    start = ["fit", "--config", "sentiment/speech", "--data.root", "X"]
+    assert cli.main([*start, f"--{option}", value]) == 2
+    assert told in capsys.readouterr().err
+
+
 def test_demo_end_to_end_in_small(tmp_path, capsys):
     code = cli.main(
         ["demo", "--out", str(tmp_path / "demo"), "--train", "20", "--val", "10", "--test", "10"]
