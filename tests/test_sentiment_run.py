@@ -85,7 +85,8 @@ def test_the_card_names_its_conventions_and_stands_beside_constants(run, capsys)
     best = last(folder, "fit") / "checkpoints" / "best.ckpt"
     assert start("test", "--ckpt_path", str(best)) == 0
     shown = capsys.readouterr().out
-    for said in ("weighted_f1", "video alone", "sound alone", "text alone", "most frequent class"):
+    heads = [f"{name}'s own head" for name in ("video", "sound", "text")]
+    for said in ("weighted_f1", *heads, "most frequent class", "without the fusion"):
         assert said in shown
     (path,) = last(folder, "test").glob("evaluation-own-*.json")
     card = json.loads(path.read_text())

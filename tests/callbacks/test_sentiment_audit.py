@@ -16,8 +16,9 @@ from torch import nn
 
 from videolit import cli
 from videolit.callbacks import SentimentAudit, SentimentCard
-from videolit.callbacks.robustness import RATES, Variant, robustness_table, variants_of
+from videolit.callbacks.robustness import RATES, Variant, robustness_tables, variants_of
 from videolit.callbacks.sentiment_audit import answers_of
+from videolit.callbacks.sentiment_card import print_whole
 from videolit.data.sentiment import SentimentDataModule
 from videolit.encoders import IdentityEncoder, SmallFrameEncoder, SoundEncoder, TextEncoder
 from videolit.fusion import BottleneckFusion, EarlyFusion, Fusion, LateFusion, TensorFusion
@@ -218,23 +219,43 @@ def test_card_and_audit_hold_all_numbers_and_the_protocol(tested):
     assert not list((folder / "run").glob("*.part"))
 
 
-def test_the_table_fits_the_terminal_and_says_what_counts(stored, tmp_path, capsys):
+def test_the_tables_fit_the_terminal_and_say_what_counts(stored, tmp_path, capsys):
     audited(tmp_path, stored)
     shown = capsys.readouterr().out
-    table = shown[shown.index("alone") : shown.index("Robustness audit")].splitlines()
-    assert max(len(line) for line in table[:-1]) <= 80
-    assert "…" not in "".join(table)
-    rows = {line.split()[0]: line.split()[1:] for line in table if line.strip()}
-    assert len(rows["sound"]) == 11
+    place, end = shown.index("only it"), shown.index("Only it:")
+    tables = shown[place:end].splitlines()
+    assert max(map(len, tables)) <= 80
+    assert "…" not in "".join(tables)
+    split = next(number for number, line in enumerate(tables) if line.startswith("steps lost"))
+    rows, lost = (
+        {line.split()[0]: line.split()[1:] for line in part if line.strip()}
+        for part in (tables[:split], tables[split:])
+    )
+    assert len(lost["sound"]) == len(RATES)
     kept = has_of("sound")
     expected = np.abs(VALUES["sound"] - TRUTH)[kept].mean()
-    assert rows["sound"][0] == f"{expected:.3f}"
     without = np.abs(answer_of(("video", "text")) - TRUTH).mean()
-    assert rows["sound"][1] == f"{without:.3f}"
+    assert rows["sound"] == [f"{expected:.3f}", f"{without:.3f}"]
     assert rows["together"][1] == "–"
     assert len(rows["constant"]) == 1
+    assert "not the modality's own head" in shown
     assert "Of 60 samples are not counted in such a row: 1 without video, 4 without sound" in shown
     assert "without sound, the one most missed" in shown
+
+
+@pytest.mark.parametrize("scale", [1, -1, 1000])
+def test_no_figure_of_the_tables_is_cut(scale, stored, tmp_path, capsys, monkeypatch):
+    audit, _ = audited(tmp_path, stored)
+    result = audit.result
+    for point in [*result["subsets"], *(p for c in result["dropping"].values() for p in c)]:
+        point["figures"] = {name: 0.1234 * scale for name in point["figures"]}
+    monkeypatch.setenv("COLUMNS", "60")
+    capsys.readouterr()
+    for table in robustness_tables(result):
+        print_whole(table)
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert shown.count(f"{0.1234 * scale:.3f}") == 4 * len(RATES) + 7
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -246,7 +267,7 @@ def test_a_model_of_one_modality_has_one_subset(name, stored, tmp_path):
     assert row["samples"] == TEST
     assert list(audit.result["dropping"]) == [name]
     assert "missed" not in audit.result["sentence"]
-    assert robustness_table(audit.result).row_count == 3
+    assert [table.row_count for table in robustness_tables(audit.result)] == [3, 2]
 
 
 def test_data_that_lacks_a_modality_of_the_model_is_told(stored, tmp_path):

@@ -15,6 +15,11 @@ from videolit.tasks.sentiment import SentimentTask
 from videolit.tasks.sentiment_targets import Target, baseline_figures, figures_of
 
 RATES = tuple(rate / 10 for rate in range(1, 10))
+# What the rows of the table are: in the table of figures, a modality's own head has a row.
+ROWS = (
+    "Only it: the whole model (not the modality's own head) with the others taken away. "
+    "Without it: with the others."
+)
 # Less than this is not told apart by a few hundred samples.
 _TOLERANCE = 0.02
 _FALLING = ("mae", "mae_score", "mae_valence", "mae_arousal")
@@ -165,7 +170,7 @@ def _sentence(result: Mapping[str, Any]) -> str:
             weak.append(name)
     if weak:
         parts.append(
-            f"without {_listed(weak, 'or')} it is worse than with the best of the others alone"
+            f"without {_listed(weak, 'or')} it is worse than with only the best of the others"
         )
     scope = "together" if "together" in result["dropping"] else names[0]
     half = next(p for p in result["dropping"][scope] if p["rate"] == 0.5)
@@ -182,24 +187,36 @@ def figures_by_subset(
     return {tuple(found["modalities"]): found["figures"].get(figure) for found in result["subsets"]}
 
 
-def robustness_table(result: Mapping[str, Any]) -> Table:
-    """Return the main figure of each target: alone, without, and with steps lost."""
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 0))
-    table.add_column("", no_wrap=True)
-    for head in ("alone", "without", *(f"{rate:.1f}" for rate in RATES)):
-        table.add_column(f" {head}", justify="right", no_wrap=True)
+def robustness_tables(result: Mapping[str, Any]) -> list[Table]:
+    """Return the main figure of each target: by subset, and with steps lost.
+
+    Two tables, since one with both is too wide for a terminal of 80 columns.
+    """
+    subsets, losses = (
+        _table("", "only it", "without it"),
+        _table("steps lost", *(f"{rate:.1f}" for rate in RATES)),
+    )
     names = result["modalities"]
     for about in result["targets"].values():
         figure = about["figure"]
         found = figures_by_subset(result, figure)
-        table.add_row(f"[bold]{figure}", "", "", *([" lost"] + [""] * (len(RATES) - 1)))
+        subsets.add_row(f"[bold]{figure}")
+        losses.add_row(f"[bold]{figure}")
         for scope, curve in result["dropping"].items():
             chosen = tuple(names) if scope == "together" else (scope,)
             rest = tuple(name for name in names if name not in chosen)
+            subsets.add_row(scope, _cell(found[chosen]), _cell(found.get(rest)))
             lost = [point["figures"][figure] for point in curve if point["rate"]]
-            numbers = [found[chosen], found.get(rest), *lost]
-            table.add_row(scope, *(_cell(number) for number in numbers))
-        table.add_row("constant", _cell(about["baseline"]), *[""] * (len(RATES) + 1))
+            losses.add_row(scope, *(_cell(number) for number in lost))
+        subsets.add_row("constant", _cell(about["baseline"]))
+    return [subsets, losses]
+
+
+def _table(first: str, *heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 0))
+    table.add_column(first, no_wrap=True)
+    for head in heads:
+        table.add_column(f" {head}", justify="right", no_wrap=True)
     return table
 
 

@@ -8,21 +8,21 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from videolit.callbacks.context import callbacks_of, sentiment_data_of, sentiment_task_of
 from videolit.callbacks.evaluation import card_path, write_card
 from videolit.callbacks.robustness import (
     RATES,
+    ROWS,
     Variant,
     drawn,
     missing_line,
     robustness_result,
-    robustness_table,
+    robustness_tables,
     variants_of,
 )
-from videolit.callbacks.sentiment_card import SentimentCard
+from videolit.callbacks.sentiment_card import SentimentCard, print_whole
 from videolit.data.hf_words import HFTokenizer
 from videolit.data.utterance_words import read_tokenizer
 from videolit.fusion import Stream
@@ -172,7 +172,9 @@ class SentimentAudit(pl.Callback):
                 robustness_figure(*drawn(self.result, about), about["figure"], about["baseline"]),
                 self._path.with_name(name),
             )
-        Console().print(robustness_table(self.result))
+        for table in robustness_tables(self.result):
+            print_whole(table)
+        print(ROWS)
         if missing := missing_line(self.result):
             print(missing)
         print(f"Robustness audit: {self.result['sentence']}")

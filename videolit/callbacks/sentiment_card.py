@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from torch import Tensor
 
@@ -173,7 +174,9 @@ class SentimentCard(pl.Callback):
         with atomic_path(self._path.with_name(f"samples-{stem}.csv")) as part:
             write_samples(part, data.part("test").ids, self._answers, names)
         for target in self._answers:
-            Console().print(figures_table(self.card, target))
+            print_whole(figures_table(self.card, target))
+        if len(self.card["alone"]) > 1:
+            print("A modality's own head answers from it without the fusion, where it is there.")
         print(headline(self.card))
         print(f"Written to {self._path}")
 
@@ -285,16 +288,16 @@ def _general(why: str) -> str:
 
 
 def figures_table(card: Mapping[str, Any], target: Target) -> Table:
-    """Return a target's headline figures: of the model, each modality alone, and constants."""
+    """Return a target's headline figures: of the model, each modality's own head, and constants."""
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     metrics, alone = card["metrics"], card["alone"]
     columns = [name for name in HEADLINES[target] if name in metrics]
     for name in columns:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     rows = [("model", metrics)]
     if len(alone) > 1:
-        rows += [(f"{name} alone", alone[name]) for name in alone]
+        rows += [(f"{name}'s own head", alone[name]) for name in alone]
     for label, prefix in (
         ("most frequent class", "majority_"),
         ("training mean", "mean_"),
@@ -306,6 +309,17 @@ def figures_table(card: Mapping[str, Any], target: Target) -> Table:
         if any(cell is not None for cell in cells):
             table.add_row(label, *("–" if cell is None else f"{cell:.3f}" for cell in cells))
     return table
+
+
+def print_whole(table: Table) -> None:
+    """Print a table of columns that do not wrap; lines too long for the terminal wrap there.
+
+    Rich would cut the cells instead, and a figure that is cut is lost or a wrong one.
+    """
+    console = Console()
+    least = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    console.width = max(console.width, least)
+    console.print(table)
 
 
 def headline(card: Mapping[str, Any]) -> str:

@@ -55,7 +55,7 @@ def robustness_figure(
         _draw_dots(dots, list(subsets), names)
         _draw_bars(bars, list(subsets.values()), baseline)
         bars.set_title(
-            f"{figure_name} with these alone", loc="left", size=10, weight="bold", color=INK
+            f"{figure_name} with only these", loc="left", size=10, weight="bold", color=INK
         )
         lines = figure.add_subplot(grid[2], facecolor=CARD)
         _draw_curves(lines, curves, names, baseline)
