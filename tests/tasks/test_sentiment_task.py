@@ -72,13 +72,16 @@ def make_batch(size=3, names=ALL, seed=0, frames=5, samples=3200, tokens=7):
 class Source(pl.LightningDataModule):
     """A DataModule of two batches, which says of itself what the task asks for."""
 
+    affect_range = (-1.0, 1.0)
+
     def __init__(self, names=ALL, classes=NAMES, convention="emotion", num_features=None, **more):
         super().__init__()
+        if "affect_range" in more:
+            self.affect_range = more.pop("affect_range")
         self.class_names = classes
         self.convention = convention
         self.given_modalities = names
         self.score_range = (-3.0, 3.0)
-        self.affect_range = (-1.0, 1.0)
         self.num_features = num_features or {}
         self.clip_spec = None
         self.utterance_spec = UtteranceSpec(tokenizer="words")
@@ -447,6 +450,11 @@ def test_settings_out_of_range_are_refused(settings, said):
     [
         ({"targets": {"mood": 1.0}}, {}, "some of classes, score and affect"),
         ({}, {"classes": []}, "is to learn classes, and the data tells score, affect"),
+        (
+            {"targets": {"affect": 1.0}},
+            {"affect_range": None},
+            "is to learn affect, and the data tells classes, score:",
+        ),
         ({}, {"names": ("text",)}, "takes video, sound, text, and the data gives text"),
         ({"class_weights": [1.0]}, {}, "1 numbers for 3 classes"),
     ],

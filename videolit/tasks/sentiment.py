@@ -29,6 +29,7 @@ from videolit.tasks.sentiment_targets import (
     class_weights_of,
     constants_of,
     figures_of,
+    require_told,
     update_figures,
 )
 from videolit.temporal import TemporalModel
@@ -339,6 +340,9 @@ class SentimentTask(VideoTask):
             self.label_map = None if same else torch.tensor(order, device=self.device)
         self.score_range = self.score_range or source.score_range
         self.affect_range = self.affect_range or source.affect_range
+        # Here and not only where heads are built: classes that are no target are known here alone.
+        names = self.class_names or source.class_names
+        require_told(self.targets, names, self.score_range, self.affect_range)
 
     def _weights(self) -> Tensor | None:
         if self.class_names is None or "counts" not in self.constants:

@@ -94,18 +94,7 @@ class Answers:
                 "targets must be some of classes, score and affect, each with a weight of at least "
                 f"0, got {dict(self.weights)}"
             )
-        has: dict[str, bool] = {
-            "classes": len(self.class_names) > 0,
-            "score": self.score_range is not None,
-            "affect": self.affect_range is not None,
-        }
-        lacking = [name for name in self.weights if not has[name]]
-        if lacking:
-            there = ", ".join(name for name, known in has.items() if known) or "nothing"
-            raise InputError(
-                f"the model is to learn {', '.join(lacking)}, and the data tells {there}: set "
-                "--model.targets, or take other data"
-            )
+        require_told(self.weights, self.class_names, self.score_range, self.affect_range)
 
     @property
     def sizes(self) -> dict[Target, int]:
@@ -159,6 +148,31 @@ class Answers:
             case (-1, 1):
                 return "sims"
         return None
+
+
+def require_told(
+    weights: Mapping[str, float],
+    class_names: Sequence[str],
+    score_range: Interval | None,
+    affect_range: Interval | None,
+) -> None:
+    """Refuse targets of which the data tells nothing; arguments as of :class:`Answers`.
+
+    Raises:
+        InputError: Names what is lacking and what there is.
+    """
+    has = {
+        "classes": len(class_names) > 0,
+        "score": score_range is not None,
+        "affect": affect_range is not None,
+    }
+    lacking = [name for name in weights if not has.get(name, True)]
+    if lacking:
+        there = ", ".join(name for name, known in has.items() if known) or "nothing"
+        raise InputError(
+            f"the model is to learn {', '.join(lacking)}, and the data tells {there}: set "
+            "--model.targets, or take other data"
+        )
 
 
 def _scaled(outputs: Tensor, bounds: Interval) -> Tensor:
