@@ -208,3 +208,20 @@ def test_mistakes_end_with_a_sentence_and_exit_code_2(run, capsys):
     assert "the model takes video, sound, text, and the data gives text" in capsys.readouterr().err
     assert start("test") == 2
     assert "needs --ckpt_path" in capsys.readouterr().err
+
+
+def test_a_wrong_row_met_in_a_loading_process_is_told_without_its_traceback(tmp_path, capsys):
+    root = write_own_set(tmp_path / "own", speakers=6)
+    table = root / "manifest.csv"
+    head, *rows = table.read_text().splitlines()
+    box = "face_left,face_top,face_right,face_bottom"
+    lines = [f"{head},{box}", *(f"{row},2000,0,2100,90" for row in rows)]
+    table.write_text("\n".join(lines) + "\n")
+    config = tmp_path / "tiny.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    base = ["fit", "--config", str(config), "--data.root", str(root), "--data.num_workers", "1"]
+    assert cli.main([*base, "--trainer.default_root_dir", str(tmp_path / "runs")]) == 2
+    told = capsys.readouterr().err
+    assert "a face is left, top, right and bottom in pixels" in told
+    assert ".mp4, utterance" in told
+    assert "Traceback" not in told

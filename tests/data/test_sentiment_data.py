@@ -393,6 +393,22 @@ def test_a_face_that_the_table_tells_is_cut_out(tmp_path):
         ready(tmp_path)
 
 
+def test_faces_that_cannot_be_used_are_told_with_their_file(tmp_path):
+    write_video(tmp_path / "a.mp4", np.zeros((6, 40, 60, 3), np.uint8), 10)
+    clip = ClipSpec(num_frames=2, size=16, resize=16)
+    whole = {"path": str(tmp_path / "a.mp4"), "id": "a.mp4[0,1]"}
+    far = Utterance(**whole, face=(2000.0, 0.0, 2100.0, 90.0))
+    with pytest.raises(InputError, match=r"a\.mp4, utterance 'a\.mp4\[0,1\]': .* of 60×40"):
+        read_picture(far, clip, 8.0)
+
+    def broken(frame):
+        raise RuntimeError("no weights")
+
+    said = r"a\.mp4, utterance .*: the face finder failed with RuntimeError: no weights"
+    with pytest.raises(InputError, match=said):
+        read_picture(Utterance(**whole), clip, 8.0, face=broken)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

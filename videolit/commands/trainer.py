@@ -152,6 +152,12 @@ class VideolitCLI(LightningCLI):
         """Run the verb; a loading process that ended is told by its file, not by a traceback."""
         try:
             super()._run_subcommand(subcommand)
+        except InputError as problem:
+            # From a loading process it comes with the process's own traceback.
+            _, where, told = str(problem).rpartition("videolit.types.InputError: ")
+            if where:
+                raise InputError(told.strip()) from problem
+            raise
         except StorageError as problem:
             # From a loading process it comes with the process's own traceback.
             last = str(problem).strip().splitlines()[-1]

@@ -74,6 +74,7 @@ def read_picture(
 
     Raises:
         NoModality: If there is no picture, or it cannot be read.
+        InputError: If a face lies outside of the frame, or the finder fails.
     """
     if utterance.path is None:
         raise NoModality(utterance.problem or "there is no file")
@@ -98,10 +99,7 @@ def read_picture(
             frames = list(reader.read(places))
     except VideoError as problem:
         raise NoModality(f"the picture cannot be read: {problem.reason}") from problem
-    if (told := utterance.face) is not None:
-        frames = crop_faces(frames, lambda frame: told)
-    elif face is not None:
-        frames = crop_faces(frames, face)
+    frames = _around_faces(utterance, frames, face)
     if spec.focus == "motion":
         frames = focus(frames)
     seconds = (times[places] - start).astype(np.float32)
@@ -141,6 +139,26 @@ def read_voice(utterance: Utterance, sample_rate: int, max_seconds: float) -> So
     if why := why_unusable(sound):
         raise NoModality(why)
     return sound
+
+
+def _around_faces(
+    utterance: Utterance, frames: list[NDArray[np.uint8]], face: FaceFinder | None
+) -> list[NDArray[np.uint8]]:
+    """Return the frames cut to the faces that the utterance or the finder tells, else whole."""
+    told = utterance.face
+    find = face if told is None else lambda frame: told
+    if find is None:
+        return frames
+    try:
+        return crop_faces(frames, find)
+    except InputError as problem:
+        raise InputError(f"{utterance.path}, utterance {utterance.id!r}: {problem}") from problem
+    # The finder is the user's: anything may go wrong in it, and only here the file is known.
+    except Exception as problem:
+        raise InputError(
+            f"{utterance.path}, utterance {utterance.id!r}: the face finder failed with "
+            f"{type(problem).__name__}: {problem}"
+        ) from problem
 
 
 def crop_faces(frames: Sequence[NDArray[np.uint8]], face: FaceFinder) -> list[NDArray[np.uint8]]:
