@@ -28,6 +28,24 @@ def run(*arguments, **settings):
     )
 
 
+@pytest.mark.parametrize(
+    "command",
+    [*([name] for name in cli.COMMANDS), ["synth", "summary"], ["synth", "sentiment"]],
+    ids=" ".join,
+)
+def test_help_of_commands_does_not_wait_for_torch(command):
+    code = (
+        "import sys\nfrom videolit import cli\n"
+        f"try:\n    cli.main([*{command}, '--help'])\n"
+        "except SystemExit as stop:\n    code = stop.code\n"
+        "heavy = {'torch', 'lightning', 'torchmetrics'} & set(sys.modules)\n"
+        "sys.exit(code or ', '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: videolit {' '.join(command)}")
+
+
 def test_help_needs_no_heavy_import():
     code = (
         "import sys; from videolit import cli; code = cli.main(['--help']); "

@@ -26,13 +26,13 @@ COMMANDS = {
     ),
     "features": ("features", "store features of a set of videos, to train summaries on"),
     "folds": (
-        "folds",
+        "folds_cli",
         "cross-validate a summary model over seeds, beside random scores and people",
     ),
     "demo": ("demo", "make a data set, train, test, predict and write a report, in minutes"),
     "check": ("check", "read every video of a data set once: broken files, copies, leaks, classes"),
     "prepare": ("prepare", "store videos so that training reads any frame at once"),
-    "bench": ("bench", "measure loading, model and training: what is slow, and what to do"),
+    "bench": ("bench_cli", "measure loading, model and training: what is slow, and what to do"),
     "synth": ("synth", "generate a data set of real video files with known actions"),
     "doctor": ("doctor", "check versions, decoders, devices and threads, and say what to do"),
 }

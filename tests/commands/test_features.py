@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from videolit import cli
-from videolit.commands import feature_set
 from videolit.commands.feature_set import raw_videos, write_features
-from videolit.commands.feature_source import NUM_SIGNALS, plain_source
+from videolit.commands.feature_source import NUM_SIGNALS, FeatureSource, plain_source
 from videolit.commands.summarize import Settings, load_model, summarize
 from videolit.data.layouts.eccv16 import eccv16
 from videolit.data.sound_writer import write_video_with_sound
@@ -160,7 +159,7 @@ def test_a_folder_without_scores_goes_on_where_it_stopped_and_tells_what_is_brok
         make_video(tmp_path / "videos" / name, seed)
     (tmp_path / "videos" / "c.mp4").write_bytes(b"no video")
     out = tmp_path / "f.h5"
-    describe = feature_set.FeatureSource.describe
+    describe = FeatureSource.describe
 
     def stop_at_b(self, path, **options):
         if path.endswith("b.mp4"):
@@ -169,7 +168,7 @@ def test_a_folder_without_scores_goes_on_where_it_stopped_and_tells_what_is_brok
 
     arguments = ["features", str(tmp_path / "videos"), "--out", str(out), "--no-signals"]
     with monkeypatch.context() as patch:
-        patch.setattr(feature_set.FeatureSource, "describe", stop_at_b)
+        patch.setattr(FeatureSource, "describe", stop_at_b)
         assert cli.main(arguments) == 130
     assert not out.exists()
 
@@ -177,7 +176,7 @@ def test_a_folder_without_scores_goes_on_where_it_stopped_and_tells_what_is_brok
         assert not path.endswith("a.mp4")
         return describe(self, path, **options)
 
-    monkeypatch.setattr(feature_set.FeatureSource, "describe", only_b_and_c)
+    monkeypatch.setattr(FeatureSource, "describe", only_b_and_c)
     capsys.readouterr()
     assert cli.main(arguments) == 1
     said = " ".join(capsys.readouterr().out.split())

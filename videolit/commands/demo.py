@@ -8,19 +8,20 @@ import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from videolit import cli
-from videolit.callbacks.report import ShownClip, add_clips, add_details, add_protocol
-from videolit.commands.predict import predict, print_predictions
 from videolit.data.listing import read_manifest
 from videolit.data.reader import VideoReader
 from videolit.plots import Report
 from videolit.synth.actions import ACTIONS, TIME_PAIRS, single_frame_ceiling, write_actions
 from videolit.types import InputError
+
+if TYPE_CHECKING:
+    from videolit.callbacks.report import ShownClip
 
 # Configuration and what it is, in the order of the table.
 MODELS = {
@@ -179,6 +180,9 @@ def _newest(folder: Path, verb: str) -> Path:
 
 def shown_clips(checkpoint: Path, data: Path) -> list[ShownClip]:
     """Predict the first test clip of each action and return what the report shows of them."""
+    from videolit.callbacks.report import ShownClip
+    from videolit.commands.predict import predict, print_predictions
+
     manifest = read_manifest(data).select("test")
     first = {manifest.label_name(row): row for row in reversed(range(len(manifest)))}
     files = {name: manifest.path(first[name]) for name in sorted(first)}
@@ -233,6 +237,8 @@ def result_table(trained: Sequence[Trained]) -> Table:
 
 def write_report(path: Path, trained: Sequence[Trained], clips: Sequence[ShownClip]) -> Path:
     """Write the demo's page."""
+    from videolit.callbacks.report import add_clips, add_details, add_protocol
+
     best = trained[0]
     low, high = best.card["accuracy_interval_95"]
     control = next(model for model in trained if model.name == CONTROL)

@@ -6,12 +6,11 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videolit.commands.feature_source import Described, FeatureSource
 from videolit.commands.shots import find_shots
 from videolit.data.features_file import FeatureFile
 from videolit.data.hdf5 import natural_order
@@ -23,6 +22,10 @@ from videolit.data.summary_records import SummaryRecord
 from videolit.data.summary_sets import read_summary_set
 from videolit.ops.select import keyshot_summary
 from videolit.types import InputError, VideoError
+
+if TYPE_CHECKING:
+    # Imports torch, and the help of commands must not wait for it.
+    from videolit.commands.feature_source import Described, FeatureSource
 
 RawLayout = Literal["folder", "summe_raw", "tvsum_raw"]
 # Told how many videos are done, in parts of one, of how many, and the name of the one at hand.

@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from videolit.commands.feature_set import RawLayout, Written, write_features
-from videolit.commands.feature_source import FeatureSource, source_of
 from videolit.commands.progress import video_progress
 from videolit.commands.quiet import quieten
-from videolit.commands.summarize import load_model, settings_from_json
-from videolit.encoders import IdentityEncoder
 from videolit.types import InputError
+
+if TYPE_CHECKING:
+    from videolit.commands.feature_source import FeatureSource
 
 DESCRIPTION = """\
 Describe every half second of a set of videos by numbers, and store these with the shots and what
@@ -110,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
 def _source(options: argparse.Namespace) -> FeatureSource:
     if options.encoder_args is not None and options.encoder is None:
         raise InputError("--encoder_args needs the encoder's name: --encoder CLASS")
+    # Here: help and mistakes in the options must not wait for torch.
+    from videolit.commands.feature_source import source_of
+    from videolit.commands.summarize import load_model, settings_from_json
+    from videolit.encoders import IdentityEncoder
+
     source = source_of(
         options.encoder,
         settings_from_json(options.encoder_args or "{}"),

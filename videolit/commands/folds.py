@@ -1,8 +1,7 @@
-"""``videolit folds``: an honest cross-validation of a summary model, over seeds."""
+"""Behind ``videolit folds``: an honest cross-validation of a summary model, over seeds."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import hashlib
@@ -19,38 +18,12 @@ from rich.console import Console
 
 from videolit.callbacks import OracleEpoch, SummaryCard
 from videolit.callbacks.context import callbacks_of
-from videolit.cli import resolve_configs
 from videolit.commands.folds_table import fold_figures, results_table, write_folds
 from videolit.commands.trainer import VideolitCLI, start
 from videolit.data.summary import SummaryDataModule
 from videolit.ops.files import atomic_path
 from videolit.tasks.summary import SummaryTask
 from videolit.types import InputError
-
-DESCRIPTION = """\
-Train a summary model on every fold with several seeds, choose the epoch of each by its validation
-videos, and test it on the fold that it has not seen. Options of videolit fit may follow.
-
-  videolit folds --config summary/tvsum_transformer --data.root eccv16_dataset_tvsum_google_pool5.h5
-  videolit folds --config summary/tvsum_mlp --data.root tvsum.h5 --data.split_file splits.json
-
-Prints mean and standard deviation over seeds beside random scores and people, and writes folds.json
-(all of it) and folds.csv (a row for each training). Trainings that are done are kept in the folder:
-the same command goes on where it stopped, also with more --seeds.
-
-Most published numbers are those of the epoch with the best result on the test videos. --oracle adds
-what such a choice would report, to compare; nothing is chosen by it.
-"""
-# What this command sets itself.
-_TAKEN = {
-    "--ckpt_path": "every training starts anew",
-    "--data.fold": "all folds are trained",
-    "--data.init_args.fold": "all folds are trained",
-    "--seed_everything": "--seeds says how many seeds",
-    "--trainer.default_root_dir": "--out names the folder",
-    "--audit": "it belongs to videolit test",
-    "--sanity": "it belongs to videolit fit",
-}
 
 
 class PlanCLI(VideolitCLI):
@@ -60,53 +33,49 @@ class PlanCLI(VideolitCLI):
         """Leave running to the folds."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="videolit folds",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", action="append", required=True, help="as of videolit fit")
-    parser.add_argument(
-        "--folds", type=int, help="number of folds; a split file has its own (the configuration's)"
-    )
-    parser.add_argument("--seeds", type=int, default=5, help="trainings of each fold (5)")
-    parser.add_argument("--out", help="folder of all trainings (folds/<configuration>)")
-    parser.add_argument(
-        "--oracle", action="store_true", help="also the best test epoch, to compare with papers"
-    )
-    options, rest = parser.parse_known_args(list(argv))
-    for argument in rest:
-        name = argument.partition("=")[0]
-        if name in _TAKEN:
-            raise InputError(f"{name} cannot be given to folds: {_TAKEN[name]}")
-    if options.seeds < 1:
-        raise InputError(f"--seeds must be at least 1, got {options.seeds}")
-    configs = resolve_configs([part for name in options.config for part in ("--config", name)])
-    arguments = [*configs, *rest]
-    if options.folds is not None:
-        arguments += ["--data.num_folds", str(options.folds)]
-    out = Path(options.out or Path("folds", Path(options.config[0]).stem))
+def cross_validate(
+    arguments: Sequence[str],
+    configs: Sequence[str],
+    out: Path,
+    *,
+    folds: int | None,
+    seeds: int,
+    oracle: bool,
+) -> int:
+    """Train and test every fold with every seed, and tell and write what came of it.
+
+    Args:
+        arguments: Options of fit.
+        configs: The configuration files among them.
+        out: Folder of all trainings.
+        folds: How many there must be; None = as many as the data has.
+        seeds: Trainings of each fold.
+        oracle: Whether the best test epoch is measured too.
+
+    Returns:
+        0, or 1 if some videos cannot be read.
+
+    Raises:
+        InputError: If the configuration or the folder does not fit.
+    """
     divisions = plan(arguments)
-    if options.folds not in (None, divisions):
+    if folds not in (None, divisions):
         raise InputError(
-            f"--folds {options.folds} was asked for, and the data is divided already, into "
+            f"--folds {folds} was asked for, and the data is divided already, into "
             f"{_count(divisions, 'fold')}: leave --folds out"
         )
-    claim(out, arguments, configs[1::2], options.oracle)
+    claim(out, arguments, configs, oracle)
     runs = []
-    for seed in range(options.seeds):
+    for seed in range(seeds):
         for fold in range(divisions):
-            runs.append(run(out, arguments, fold, seed, options.oracle))
-            _tell(runs[-1], divisions, options.seeds)
+            runs.append(run(out, arguments, fold, seed, oracle))
+            _tell(runs[-1], divisions, seeds)
     found = fold_figures(runs)
     write_folds(out, found, runs, {"arguments": arguments, "num_folds": divisions})
     Console().print(results_table(found))
     print(
         f"Mean of {_count(divisions, 'fold')}, ± standard deviation over "
-        f"{_count(options.seeds, 'seed')}; epochs chosen by {runs[0]['monitor']}.\n"
+        f"{_count(seeds, 'seed')}; epochs chosen by {runs[0]['monitor']}.\n"
         f"Written to {out / 'folds.json'} and folds.csv"
     )
     return 1 if any(run["unreadable"] for run in runs) else 0

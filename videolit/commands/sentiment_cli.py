@@ -10,7 +10,6 @@ from rich.console import Console
 
 from videolit.commands.progress import video_progress
 from videolit.commands.quiet import quieten
-from videolit.commands.sentiment import find_sentiment
 from videolit.commands.sentiment_terminal import print_sentiment
 from videolit.data.transcripts import SUFFIXES
 from videolit.types import MODALITIES, InputError
@@ -48,6 +47,9 @@ def main(argv: Sequence[str]) -> int:
         raise InputError("nothing to look at: give a video, a sound file or a transcript")
     name = Path(path or text)
     out = Path(options.out or f"sentiment_{name.stem}")
+    # Here: help and mistakes in the options must not wait for torch.
+    from videolit.commands.sentiment import find_sentiment
+
     with video_progress() as progress:
         bar = progress.add_task("", total=None)
         shown = name.name.encode("utf-8", "replace").decode()

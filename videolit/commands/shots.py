@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from videolit.commands.feature_source import Described
 from videolit.data.scenes import CutWatcher
 from videolit.ops.shots import kernel_segments, limit_shots, shots_from_starts, uniform_shots
+
+if TYPE_CHECKING:
+    # Imports torch, and the help of commands must not wait for it.
+    from videolit.commands.feature_source import Described
 
 Shots = Literal["kts", "adaptive", "content", "uniform"]
 

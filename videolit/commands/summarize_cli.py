@@ -7,21 +7,22 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from rich.console import Console
 
-from videolit.commands.feature_source import source_of
 from videolit.commands.progress import video_progress
 from videolit.commands.quiet import quieten
 from videolit.commands.shots import MAX_SHOT, MIN_SHOT, Shots
-from videolit.commands.summarize import Model, load_model, settings_from_json, summarize
 from videolit.commands.summary_settings import Settings
 from videolit.commands.summary_terminal import print_summaries, print_summary
 from videolit.data.listing import list_videos
 from videolit.ops.budget import Rank
 from videolit.types import InputError, VideoError
+
+if TYPE_CHECKING:
+    from videolit.commands.summarize import Model
 
 DESCRIPTION = """\
 Make a short video of a long one, with sound. Moments are scored, shots are found, and the best
@@ -69,6 +70,9 @@ def main(argv: Sequence[str]) -> int:
     out = Path(options.out or (f"summary_{Path(paths[0]).stem}" if alone else "summaries"))
     if out.exists() and not out.is_dir():
         raise InputError(f"summaries go into a folder, but {out} is a file: give another --out")
+    # Here: help and mistakes in the options must not wait for torch.
+    from videolit.commands.summarize import summarize
+
     model = _model(options)
     rows: list[tuple[str, Path, dict[str, Any] | str]] = []
     taken: set[str] = set()
@@ -217,6 +221,9 @@ def _refuse(options: argparse.Namespace) -> None:
 
 
 def _model(options: argparse.Namespace) -> Model:
+    from videolit.commands.feature_source import source_of
+    from videolit.commands.summarize import load_model, settings_from_json
+
     source = None
     if options.ckpt_path is None:
         source = source_of(

@@ -10,7 +10,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from videolit.commands import synth_sentiment, synth_summary
 from videolit.commands.synth_options import synth_parser
 from videolit.synth.actions import ACTIONS, TIME_PAIRS, single_frame_ceiling, write_actions
 
@@ -32,8 +31,12 @@ instead; videolit synth sentiment OUT talking figures with an emotion.
 def main(argv: Sequence[str]) -> int:
     """Run the command."""
     if argv and argv[0] == "summary":
+        from videolit.commands import synth_summary
+
         return synth_summary.main(argv[1:])
     if argv and argv[0] == "sentiment":
+        from videolit.commands import synth_sentiment
+
         return synth_sentiment.main(argv[1:])
     parser = synth_parser("videolit synth", DESCRIPTION, "actions", (1000, 150, 300))
     options = parser.parse_args(argv)

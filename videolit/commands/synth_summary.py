@@ -12,7 +12,6 @@ from rich.table import Table
 
 from videolit.commands.synth_options import synth_parser
 from videolit.synth.actions import Split
-from videolit.synth.ceilings import ceilings
 from videolit.synth.summaries import plan_set, write_summary_set
 
 DESCRIPTION = """\
@@ -38,6 +37,9 @@ def main(argv: Sequence[str]) -> int:
     """Run the command."""
     parser = synth_parser("videolit synth summary", DESCRIPTION, "highlights", (40, 10, 20))
     options = parser.parse_args(argv)
+    # Here: help must not wait for torch.
+    from videolit.synth.ceilings import ceilings
+
     begin = time.perf_counter()
     root = write_summary_set(
         Path(options.out),

@@ -19,8 +19,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from videolit.ops.modality import subsets
-
 Kind = Literal["plain", "irony"]
 
 EMOTIONS = ("joy", "sadness", "anger", "calm")
@@ -164,6 +162,9 @@ def ceilings(
         For each of the seven choices, in [0, 1]: ``all`` clips, the ``plain`` and the ``irony``
         ones; nan for a kind that does not occur.
     """
+    # Here: help that tells of emotions must not wait for torch.
+    from videolit.ops.modality import subsets
+
     clips = outcomes() if feelings is None else list(feelings)
     table = {}
     for chosen in subsets(MODALITIES):
