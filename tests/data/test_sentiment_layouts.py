@@ -62,6 +62,25 @@ def test_tables_tell_the_line_that_is_wrong(tmp_path):
         list(read_table(path, ("x",)))
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "text"),
+    [
+        ("path;label;text", "a.wav;glad;well, yes", "well, yes"),
+        ("path\tlabel\ttext", "a.wav\tglad\ta; b", "a; b"),
+        ("path,label,text", "a.wav,glad,a;b;c", "a;b;c"),
+        ("label,path,a;b;text", "glad,a.wav,x", None),
+    ],
+)
+def test_a_manifest_may_have_semicolons_or_tabs(header, row, text, tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"")
+    (tmp_path / "manifest.csv").write_text(f"{header}\r\n{row}\r\n")
+    (found,) = read_sentiment_set(tmp_path).utterances
+    assert (found.id, found.label, found.text or None) == ("a.wav", "glad", text)
+    (tmp_path / "manifest.csv").write_text("file;label\na.wav;glad\n")
+    with pytest.raises(InputError, match="expected a column path, found file;label"):
+        read_sentiment_set(tmp_path, "folder")
+
+
 # ---- MELD
 
 MELD_HEADER = [

@@ -92,7 +92,7 @@ def read_text(path: Path) -> str:
 
 
 def read_table(
-    path: Path, columns: Sequence[str], delimiter: str = ","
+    path: Path, columns: Sequence[str], delimiter: str | None = ","
 ) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield the rows of a table with a header: where each stands, and its cells by column.
 
@@ -101,19 +101,22 @@ def read_table(
     Args:
         path: The file.
         columns: Columns that must be there.
-        delimiter: What separates the cells.
+        delimiter: What separates the cells; None = the comma, semicolon or tab that the header has.
 
     Raises:
         InputError: If the file cannot be read, a column is missing or a row has other columns.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter)
+    text = read_text(path)
+    if delimiter is None:
+        delimiter = _delimiter(text, columns)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         header = [name.strip() for name in next(reader, [])]
         lacking = [name for name in columns if name not in header]
         if lacking:
+            wanted = f"{'the columns' if len(columns) > 1 else 'a column'} {', '.join(columns)}"
             raise InputError(
-                f"{path}, line 1: expected the columns {', '.join(columns)}, found "
-                f"{', '.join(header) or 'nothing'}"
+                f"{path}, line 1: expected {wanted}, found {', '.join(header) or 'nothing'}"
             )
         for cells in reader:
             if not any(cell.strip() for cell in cells):
@@ -127,6 +130,16 @@ def read_table(
             yield where, {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def _delimiter(text: str, columns: Sequence[str]) -> str:
+    """Return the first of comma, semicolon and tab that parts the header into such columns."""
+    first = text.split("\n", 1)[0].strip("\r")
+    for delimiter in ",;\t":
+        header = next(csv.reader([first], delimiter=delimiter), [])
+        if set(columns) <= {name.strip() for name in header}:
+            return delimiter
+    return ","
 
 
 def number(where: str, column: str, cell: str, problems: list[str]) -> float | None:

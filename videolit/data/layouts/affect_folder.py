@@ -40,7 +40,8 @@ def affect_folder(
     tells the words), and of label, score, valence, arousal, text, speaker, group, dialogue, turn,
     split, start and end what is known; face_left, face_top, face_right and face_bottom tell where
     the speaker's face is, in pixels. Other columns are left alone. A group is what no split may
-    tear apart; without the column it is the speaker.
+    tear apart; without the column it is the speaker. Commas, semicolons or tabs part
+    the cells.
 
     Args:
         root: The folder, or the table.
@@ -115,7 +116,7 @@ def _table(path: Path, *, allow_missing: bool) -> tuple[Utterance, ...]:
     problems: list[str] = []
     missing: list[str] = []
     found: dict[str, Utterance] = {}
-    rows = list(read_table(path, ("path",)))
+    rows = list(read_table(path, ("path",), None))
     if rows and not any(column in rows[0][1] for column in _SAID):
         raise InputError(
             f"{path}, line 1: expected one of the columns {', '.join(_SAID)}, found "
