@@ -90,6 +90,16 @@ def test_windows_1252_is_told(tmp_path):
         assert read_transcript(path)[0].text == "It’s café"
 
 
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (3, ", and 2 more like it")])
+def test_a_cue_that_ends_before_its_start_is_left_out_and_told(count, more, tmp_path):
+    good = "1\n00:00:01,000 --> 00:00:02,000\nhi\n\n"
+    bad = "2\n00:00:05,000 --> 00:00:04,000\nlost\n\n"
+    path = written(tmp_path, "a.srt", good + bad * count + good.replace("hi", "ho"))
+    said = rf"a\.srt: line 6 ends at 4 s, before its start, 5 s{more}: left out"
+    with pytest.warns(UserWarning, match=said):
+        assert [line.text for line in read_transcript(path)] == ["hi", "ho"]
+
+
 def test_cues_may_overlap_stand_in_any_order_and_lack_empty_lines(tmp_path):
     text = (
         "2\n00:05,0 --> 00:06.5\nlater\n1\n0:00:01.25 --> 00:05,500\nearlier\n\n"

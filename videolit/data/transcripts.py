@@ -54,7 +54,7 @@ def read_transcript(path: str | Path, keep_sounds: bool = False) -> list[Line]:
     - ``.txt``: one line without times, which counts for the whole video.
 
     Files are read as UTF-8, or UTF-16 with its mark; what is not valid UTF-8 is read as
-    Windows-1252, with a warning.
+    Windows-1252, with a warning. A cue that ends before its start is left out, with a warning.
 
     Args:
         path: The file.
@@ -152,6 +152,7 @@ def _read_cues(path: Path, text: str) -> list[Line]:
     if path.suffix.lower() == ".vtt" and not re.match(r"WEBVTT(?:[ \t\n]|$)", text):
         raise InputError(f"{path}: line 1: a WebVTT file begins with WEBVTT, got {rows[0][:40]!r}")
     lines: list[Line] = []
+    backward: list[tuple[int, float, float]] = []
     number = 0
     while number < len(rows):
         row = rows[number]
@@ -168,7 +169,8 @@ def _read_cues(path: Path, text: str) -> list[Line]:
                 f"{row.strip()[:60]!r}"
             )
         start, end = _seconds(*cue.groups()[:4]), _seconds(*cue.groups()[4:])
-        _check_times(path, number, start, end)
+        if end < start:
+            backward.append((number, start, end))
         first = number
         while number < len(rows) and rows[number].strip() and "-->" not in rows[number]:
             number += 1
@@ -176,7 +178,17 @@ def _read_cues(path: Path, text: str) -> list[Line]:
         # Without the empty line, the next cue's number is the last row of this one.
         if number < len(rows) and "-->" in rows[number] and words and words[-1].strip().isdigit():
             words = words[:-1]
-        lines += _speakers(start, end, words)
+        if start <= end:
+            lines += _speakers(start, end, words)
+    if backward and not lines:
+        _check_times(path, *backward[0])
+    if backward:
+        at, start, end = backward[0]
+        more = f", and {len(backward) - 1} more like it" * (len(backward) > 1)
+        warnings.warn(
+            f"{path}: line {at} ends at {end:g} s, before its start, {start:g} s{more}: left out",
+            stacklevel=3,
+        )
     if not lines and text.strip() and path.suffix.lower() == ".srt":
         raise InputError(f"{path}: no times in it (00:01:02,500 --> 00:01:04,000); is it a .txt?")
     return lines
