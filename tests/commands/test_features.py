@@ -204,6 +204,12 @@ def test_a_scored_video_that_cannot_be_read_is_listed_and_the_others_are_taken(t
     assert re.search(r"^b\.mp4 +not a video: text", said, re.MULTILINE)
     assert re.search(r"^c\.mp4 +is empty", said, re.MULTILINE)
     assert eccv16(out).ids == ("a.mp4",)
+    # A second run adds nothing, and tells as well how to go on.
+    assert cli.main(["features", str(root), "--out", str(out)]) == 1
+    again = capsys.readouterr().out
+    assert "(0 of them now," in " ".join(again.split())
+    assert said.splitlines()[-1] == again.splitlines()[-1]
+    assert f"--model.encoder.init_args.num_features {eccv16(out).num_features}" in again
     with pytest.raises(VideoError, match=r"b\.mp4"):
         raw_videos(root)
 

@@ -57,7 +57,7 @@ class Written(NamedTuple):
         new: Videos that were written now.
         before: Videos that were there.
         unread: Why a video is not there, by name.
-        num_features: ``D``; 0 where nothing was written now.
+        num_features: ``D``; 0 where no video is there.
         labelled: Whether people said something about any of them.
     """
 
@@ -162,7 +162,7 @@ def write_features(
     unread: dict[str, str] = {}
     name, videos = raw_videos(root, layout, allow_unlabelled=allow_unlabelled, unread=unread)
     device = next((p.device for p in source.encoder.parameters()), "cpu")
-    size = new = before = 0
+    new = before = 0
     with FeatureFile(out, source.settings, name) as file:
         there = file.done()
         for number, video in enumerate(videos):
@@ -181,7 +181,7 @@ def write_features(
                 unread[video.video_id] = problem.reason
                 continue
             new += 1
-            size = found.features.shape[1]
+        size = file.num_features()
     labelled = any(video.record is not None for video in videos)
     return Written(new, before, unread, size, labelled)
 

@@ -65,6 +65,14 @@ class FeatureFile:
                 found.update(video_groups(file))
         return found
 
+    def num_features(self) -> int:
+        """Return how many numbers a step of the written videos has; 0 without videos."""
+        for path in [self.path] * self.path.exists() + self._part_files():
+            with open_hdf5(path) as file:
+                for name in video_groups(file)[:1]:
+                    return int(file[name]["features"].shape[1])
+        return 0
+
     def add(self, record: SummaryRecord, features: NDArray[np.float32]) -> None:
         """Write a video with what its annotators said.
 
