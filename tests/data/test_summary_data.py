@@ -153,6 +153,13 @@ def test_divisions_that_cannot_be_are_refused(stored, raw, tmp_path):
     with pytest.raises(InputError, match="the val split is empty") as caught:
         ready(only, clip=CLIP)
     assert "folds" not in str(caught.value), "folds have no part in it"
+    assert "--data.split_file FILE" in str(caught.value)
+    file = tmp_path / "splits.json"
+    kept = {"train_keys": ["train/a.mp4", "test/c.mp4"], "test_keys": ["train/b.mp4"]}
+    file.write_text(json.dumps([kept]))
+    with pytest.warns(UserWarning, match="no cross-validation"):
+        data = ready(only, clip=CLIP, split_file=str(file))
+    assert all(len(ids(data, split)) == 1 for split in SPLITS)
     with pytest.raises(InputError, match="fold 1 was asked for, and .* one division of its own"):
         ready(raw, clip=CLIP, fold=1)
 

@@ -147,7 +147,10 @@ class SummaryDataModule(VideoDataModule):
         self._parts = self._divide(found)
         for part, ids in self._parts.items():
             if not ids:
-                why = f"the set's own division puts all {len(found)} videos elsewhere"
+                why = (
+                    f"the set's own division puts all {len(found)} videos elsewhere; "
+                    "--data.split_file FILE takes its place"
+                )
                 if not self._own_division(found):
                     why = (
                         f"{len(found)} videos are too few for {self.num_folds} folds and a "
