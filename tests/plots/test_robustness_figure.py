@@ -6,6 +6,7 @@ import pytest
 
 from videolit.ops.modality import subsets
 from videolit.plots import robustness_figure
+from videolit.plots.theme import render
 from videolit.types import InputError
 
 NAMES = ("video", "sound", "text")
@@ -44,6 +45,36 @@ def test_what_is_not_known_has_a_dash_and_no_line():
     assert bars.texts[0].get_text() == "–"
     assert bars.get_xlim()[0] == -0.1
     assert len(lines.lines) == 4
+
+
+@pytest.mark.parametrize("baseline", [0.25, 0.52, 0.8, 0.9])
+def test_legend_and_numbers_lie_on_no_data(baseline):
+    figure = make_figure(baseline=baseline)
+    render(figure, "png", dpi=figure.dpi)
+    bars, _, lines = figure.axes
+    legend = lines.get_legend().get_window_extent()
+    assert legend.y1 < lines.get_window_extent().y0
+    assert legend.y1 < lines.xaxis.label.get_window_extent().y0
+    inside = bars.get_window_extent()
+    assert all(text.get_window_extent().x0 >= inside.x1 for text in bars.texts)
+    assert bars.get_xlim()[1] > max(0.8, baseline)
+    # All of it is in the picture, and the numbers reach into no other part.
+    whole, other = figure.bbox, lines.get_tightbbox()
+    assert legend.x0 >= whole.x0
+    assert legend.x1 <= whole.x1
+    assert legend.y0 >= whole.y0
+    assert all(text.get_window_extent().x1 < other.x0 for text in bars.texts)
+
+
+@pytest.mark.parametrize(
+    ("rises", "said"), [(True, "higher is better"), (False, "lower is better")]
+)
+def test_the_figure_says_which_way_is_better(rises, said):
+    found = {("sound",): 0.5}
+    figure = robustness_figure(found, {"sound": [(0.0, 0.5), (0.5, 0.7)]}, "mae", rises=rises)
+    bars, _, lines = figure.axes
+    assert bars.get_xlabel() == said
+    assert said in lines.get_title(loc="left")
 
 
 def test_nothing_to_draw_is_refused():

@@ -168,10 +168,13 @@ class SentimentAudit(pl.Callback):
         write_card(self._path, self.result)
         for place, (target, about) in enumerate(self.result["targets"].items()):
             name = f"{self._path.stem}.png" if place == 0 else f"{self._path.stem}-{target}.png"
-            save_figure(
-                robustness_figure(*drawn(self.result, about), about["figure"], about["baseline"]),
-                self._path.with_name(name),
+            figure = robustness_figure(
+                *drawn(self.result, about),
+                about["figure"],
+                about["baseline"],
+                rises=about["rises"],
             )
+            save_figure(figure, self._path.with_name(name))
         for table in robustness_tables(self.result):
             print_whole(table)
         print(ROWS)

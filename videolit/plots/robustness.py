@@ -29,6 +29,8 @@ def robustness_figure(
     curves: Mapping[str, Sequence[tuple[float, float]]],
     figure_name: str,
     baseline: float | None = None,
+    *,
+    rises: bool = True,
 ) -> Figure:
     """Draw a figure for each subset of modalities, and over the rate of lost steps.
 
@@ -38,6 +40,7 @@ def robustness_figure(
             all of them under another name.
         figure_name: Such as ``weighted_f1``.
         baseline: What a constant answer gets; None = no line.
+        rises: Whether higher is better.
 
     Raises:
         InputError: If there is no subset or no curve.
@@ -54,14 +57,13 @@ def robustness_figure(
         dots = figure.add_subplot(grid[0], facecolor=CARD, sharey=bars)
         _draw_dots(dots, list(subsets), names)
         _draw_bars(bars, list(subsets.values()), baseline)
-        bars.set_title(
-            f"{figure_name} with only these", loc="left", size=10, weight="bold", color=INK
-        )
+        _title(bars, f"{figure_name} with only these")
         lines = figure.add_subplot(grid[2], facecolor=CARD)
         _draw_curves(lines, curves, names, baseline)
-        lines.set_title(
-            f"{figure_name} with steps lost", loc="left", size=10, weight="bold", color=INK
-        )
+        better = f"{'higher' if rises else 'lower'} is better"
+        _title(lines, f"{figure_name} with steps lost ({better})")
+        bars.set_xlabel(better)
+        lines.set_xlabel("share of steps lost")
         for axes in (bars, lines):
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.set_axisbelow(True)
@@ -94,8 +96,10 @@ def _draw_bars(axes: Axes, values: Sequence[float | None], baseline: float | Non
     for row, value in enumerate(values):
         axes.annotate(
             "–" if value is None else f"{value:.3f}",
-            (max(known[row], 0), row),
-            xytext=(4, 0),
+            # In a column beside the bars, where neither bar nor line reaches.
+            (1, row),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, 0),
             textcoords="offset points",
             va="center",
             size=8.5,
@@ -104,7 +108,7 @@ def _draw_bars(axes: Axes, values: Sequence[float | None], baseline: float | Non
     if baseline is not None:
         axes.axvline(baseline, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
     axes.set_ylim(len(values) - 0.4, -0.6)
-    axes.set_xlim(min(0.0, *known), 1.16 * max(*known, baseline or 0, 1e-3))
+    axes.set_xlim(min(0.0, *known), 1.03 * max(*known, baseline or 0, 1e-3))
     axes.tick_params(labelleft=False)
     axes.xaxis.grid(True, color=LINE, linewidth=0.7)
 
@@ -126,7 +130,18 @@ def _draw_curves(
         axes.axhline(
             baseline, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), label="constant answer"
         )
-    axes.set_xlabel("share of steps lost")
     axes.set_xlim(-0.03, 0.93)
     axes.yaxis.grid(True, color=LINE, linewidth=0.7)
-    axes.legend(frameon=False, fontsize=8.5, labelcolor=MUTED, loc="best")
+    # Below, since curves and the constant may go anywhere; the distance is in letters, so that it
+    # does not depend on the height.
+    axes.legend(
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=MUTED,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        borderaxespad=4.4,
+        ncols=len(curves) + 1,
+        columnspacing=1.1,
+        handlelength=1.6,
+    )
