@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from videolit.data.sound_writer import write_video_with_sound
 from videolit.data.words import WordTokenizer
 from videolit.data.writer import write_video
 from videolit.encoders import IdentityEncoder, SmallFrameEncoder, SoundEncoder, TextEncoder
+from videolit.fusion import EarlyFusion, LinearFusion, TensorFusion
+from videolit.plots import sentiment_figure
 from videolit.types import UtteranceSpec
 
 NAMES = ["glad", "[sad] & <low>"]
@@ -205,6 +208,36 @@ def test_the_command_writes_and_tells(home, tmp_path, capsys):
     assert vtt.count("-->") == len(record["stretches"])
     with Image.open(out / "sentiment.png") as picture:
         assert picture.width == 2112
+
+
+def test_learnt_weights_are_the_same_on_the_terminal_and_in_the_picture(home, monkeypatch, capsys):
+    drawn = {}
+    monkeypatch.setattr(
+        sentiment_files,
+        "sentiment_figure",
+        lambda *_, **settings: drawn.update(settings) or sentiment_figure(*_, **settings),
+    )
+    arguments = ["sentiment", str(home / "talk.mp4"), "--ckpt_path", str(home / "best.ckpt")]
+    assert cli.main([*arguments, "--text", str(home / "talk.srt"), "--accelerator", "cpu"]) == 0
+    told = re.findall(r"(\w+) (\d+)%", capsys.readouterr().out.split("\nby ")[1])
+    assert [int(share) for _, share in told] == [round(100 * mean) for mean in drawn["means"]]
+    assert sum(drawn["means"]) == pytest.approx(1, abs=1e-5)
+    # Words are missing in one window.
+    assert drawn["used"].min() < 1
+
+
+@pytest.mark.parametrize("fusion", [EarlyFusion, TensorFusion, LinearFusion])
+def test_weights_that_no_fusion_learnt_are_not_shown(home, tmp_path, capsys, fusion):
+    path = save(tmp_path / "equal.ckpt", fusion=fusion)
+    arguments = ["sentiment", str(home / "talk.mp4"), "--ckpt_path", str(path), "--out", "out"]
+    assert cli.main([*arguments, "--accelerator", "cpu"]) == 0
+    told = capsys.readouterr().out.split("\nby ")[1]
+    assert told.strip().startswith("video, sound ")
+    assert "%" not in told
+    assert json.loads((tmp_path / "out" / "sentiment.json").read_text())["model"]["weights"] == (
+        "equal"
+    )
+    assert find(home, "talk.wav")["model"]["weights"] == "learnt"
 
 
 def test_a_transcript_alone_is_a_file_of_its_own(home, tmp_path, capsys):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from videolit.commands.sentiment_moments import (
+    mean_weights,
     moments_of,
     polarity,
     shares_of,
@@ -85,6 +86,16 @@ def test_stretches_have_one_label_and_the_means_over_their_time():
     ]
     assert [p["probability"] for p in parts] == pytest.approx([0.8, 0.8, 0.6])
     assert shares_of(parts, found.names) == {"glad": 0.5, "sad": 0.5}
+
+
+def test_mean_weights_count_a_missing_modality_as_0_and_sum_to_1():
+    windows = [
+        (0, 2, (0.9, 0.1), {}, BOTH),
+        (2, 4, (0.7, 0.3), {}, {"sound": 1.0}),
+        (4, 6, (), {}, {}),
+    ]
+    assert mean_weights(record(windows)) == pytest.approx({"sound": 0.8, "text": 0.2})
+    assert mean_weights(record(windows[2:])) == {"sound": 0.0, "text": 0.0}
 
 
 def test_nothing_known_is_one_moment_without_a_label():

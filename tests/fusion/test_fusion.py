@@ -46,6 +46,14 @@ def fusion(request):
     return model.eval()
 
 
+def test_weights_are_learnt_or_equal_as_the_fusion_says(fusion):
+    with torch.no_grad():
+        weights = fusion(batch()).weights
+    equal = torch.full_like(weights, 1 / len(SIZES))
+    assert torch.allclose(weights, equal) == (not fusion.has_weights)
+    assert fusion.has_weights == isinstance(fusion, LateFusion | BottleneckFusion)
+
+
 def batch(size=3, seed=0):
     drawn = torch.Generator().manual_seed(seed)
     streams = {}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.collections import PatchCollection
+import pytest
+from matplotlib.collections import PatchCollection, PolyCollection
 
 from videolit.plots import sentiment_figure
 from videolit.plots.theme import render
@@ -18,7 +19,7 @@ NAMES = [
 def draw(rows=6, count=3, **settings):
     rng = np.random.default_rng(0)
     probabilities = rng.dirichlet(np.ones(3), rows)
-    weights = rng.dirichlet(np.ones(count), rows)
+    weights = settings.pop("weights", rng.dirichlet(np.ones(count), rows))
     return sentiment_figure(
         np.linspace(0, 2.0 * rows, rows + 1),
         settings.pop("labels", np.arange(rows) % 3),
@@ -76,12 +77,26 @@ def test_what_is_missing_is_hatched_and_says_why():
     used = np.ones((6, 3))
     used[:, 1] = 0
     used[2:4, 2] = 0
-    weights = draw(used=used, reasons={"sound": "the file has no sound"}).axes[-1]
+    means = [0.5, 0.0, 0.5]
+    weights = draw(used=used, means=means, reasons={"sound": "the file has no sound"}).axes[-1]
     hatched = [c for c in weights.findobj(PatchCollection) if c.get_hatch()]
     spans = [[(p.get_extents().x0, p.get_extents().x1) for p in c.get_paths()] for c in hatched]
     assert spans == [[], [(0, 12)], [(4, 8)]]
     assert "the file has no sound" in texts(weights)
-    assert sum(text.endswith("%") for text in texts(weights)) == 2
+    assert sum(text == "50%" for text in texts(weights)) == 2
+
+
+def test_without_weights_only_what_is_used_is_told():
+    used = np.ones((6, 3))
+    used[:, 1] = 0
+    used[2:4, 2] = 0.5
+    used[4:, 2] = 0
+    rows = draw(used=used, weights=None).axes[-1]
+    assert texts(rows) == ["used", "missing", "in part"]
+    areas = [c.get_paths()[0].vertices for c in rows.collections if isinstance(c, PolyCollection)]
+    # All of the row, as far as it is used.
+    assert [float(np.ptp(area[:, 1])) for area in areas] == pytest.approx([0.8, 0, 0.8])
+    assert areas[2][areas[2][:, 1] < areas[2][:, 1].max() - 0.5, 0].max() == 8
 
 
 def test_no_label_at_all_is_said():

@@ -91,7 +91,8 @@ def find_sentiment(
           model's training read them), ``files``;
         - ``source``: ``path``, ``transcript``, ``duration`` in seconds, and ``measured``, what told
           it: picture, sound, transcript, or words (their number);
-        - ``model``: ``checkpoint`` and its hash, ``modalities``, ``classes``, ``score_range``,
+        - ``model``: ``checkpoint`` and its hash, ``modalities``, ``weights``: ``learnt``, or
+          ``equal`` over what is present, which is no evidence; ``classes``, ``score_range``,
           ``affect_range``, ``label_from``: what labels are made of, ``classes``, ``score`` or
           ``valence``; of the latter two they are negative, neutral and positive;
         - ``windows``: each with ``start`` and ``end`` in seconds, ``label`` (None = nothing to go
@@ -271,6 +272,7 @@ def _about(task: SentimentTask, checkpoint: str | Path) -> dict[str, Any]:
             name: record[parts[name]]["class_path"].rpartition(".")[2] for name in task.names
         },
         "fusion": record["fusion"]["class_path"].rpartition(".")[2],
+        "weights": "learnt" if task.fusion.has_weights else "equal",
         "classes": list(answers.class_names) if "classes" in answers.sizes else [],
         "score_range": list(answers.score_range or ()) if "score" in answers.sizes else None,
         "affect_range": list(answers.affect_range or ()) if "affect" in answers.sizes else None,

@@ -20,7 +20,7 @@ trained model knows of picture, sound and words. Whatever is missing is left out
 
 Into FOLDER go:
   sentiment.json  each window: its times, answers, what each modality says alone and how much it
-                  counts, or why it is missing
+                  counts (equally, where the fusion learns no weights), or why it is missing
   sentiment.csv   the same as a table
   sentiment.png   labels, numbers and weights over time
   sentiment.vtt   subtitles with the label, for any player

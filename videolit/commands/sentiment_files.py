@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from videolit.commands.sentiment_moments import Moments
+from videolit.commands.sentiment_moments import Moments, mean_weights
 from videolit.commands.summary_files import missing_signs, shown_name
 from videolit.commands.timeline_files import cues_to_vtt
 from videolit.ops.files import atomic_path
@@ -108,6 +108,9 @@ def draw(record: Mapping[str, Any], moments: Moments) -> Any:  # noqa: ANN401 - 
     }
     settings = record["settings"]
     windows = f"{count} windows of {settings['window']:g} s" if count > 1 else "one window"
+    learnt = model["weights"] == "learnt"
+    means = mean_weights(record)
+    below = "weight" if learnt else "use"
     legend = "dark: label · pale: its probability" if model["classes"] else "dark: label"
     return sentiment_figure(
         moments.edges,
@@ -115,12 +118,13 @@ def draw(record: Mapping[str, Any], moments: Moments) -> Any:  # noqa: ANN401 - 
         moments.names,
         probabilities=moments.probabilities if model["classes"] else None,
         numbers=numbers,
-        weights=moments.weights,
+        weights=moments.weights if learnt else None,
+        means=[means[name] for name in model["modalities"]] if learnt else None,
         used=moments.used,
         modalities=model["modalities"],
         reasons=reasons,
         title=shown_name(Path(source["path"] or source["transcript"]).name),
-        footer=f"{windows} · {legend} · below: weight of each modality, hatched where missing",
+        footer=f"{windows} · {legend} · below: {below} of each modality, hatched where missing",
     )
 
 

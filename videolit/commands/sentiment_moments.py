@@ -152,6 +152,22 @@ def shares_of(stretches: Sequence[Mapping[str, Any]], names: Sequence[str]) -> d
     return {name: rounded(length / total) for name, length in ranked if length}
 
 
+def mean_weights(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return each modality's mean weight, 0 in a window without it.
+
+    Windows that have no modality at all count for nothing, so the weights sum to 1; where all are
+    such windows, they are 0.
+
+    Args:
+        record: As :func:`videolit.commands.sentiment.find_sentiment` describes it.
+    """
+    known = [each["modalities"] for each in record["windows"] if each["label"] is not None]
+    return {
+        name: sum(own[name].get("weight", 0.0) for own in known) / max(len(known), 1)
+        for name in record["model"]["modalities"]
+    }
+
+
 def rounded(value: float) -> float:
     """Return a number as files have it."""
     return round(float(value), 6)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from videolit.commands.sentiment_moments import mean_weights
 from videolit.commands.summary_terminal import print_line, shown_text
 from videolit.plots.clock import clock
 from videolit.types import AFFECT
@@ -81,11 +82,9 @@ def _windows(record: Mapping[str, Any]) -> str:
 
 
 def _weights(record: Mapping[str, Any]) -> str:
-    """Return each modality's mean weight over the windows that have it."""
-    said = []
-    for name in record["model"]["modalities"]:
-        own = [window["modalities"][name] for window in record["windows"]]
-        weights = [each["weight"] for each in own if each["used"]]
-        if weights:
-            said.append(f"{name} {sum(weights) / len(weights):.0%}")
+    """Return which modalities are used, each with its mean weight if the model learnt weights."""
+    weights = mean_weights(record)
+    said = [name for name, weight in weights.items() if weight]
+    if record["model"]["weights"] == "learnt":
+        said = [f"{name} {weights[name]:.0%}" for name in said]
     return f"{', '.join(said) or 'nothing'} ({shown_text(record['model']['checkpoint'])})"

@@ -65,12 +65,16 @@ class Fusion(nn.Module):
         names: The modalities.
         is_late: Whether it weighs finished predictions: :meth:`combine` then replaces a head on
             the fused vector.
+        has_weights: Whether its weights are learnt, so that they tell how much a modality decided.
+            Where not, they are equal over what is present: they tell nothing but that, and are not
+            to be shown as evidence.
 
     Raises:
         InputError: If there is no modality, or a number is out of its range.
     """
 
     is_late: bool = False
+    has_weights: bool = False
 
     def __init__(
         self,

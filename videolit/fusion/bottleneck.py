@@ -41,6 +41,8 @@ class BottleneckFusion(Fusion):
         InputError: If a number is out of its range.
     """
 
+    has_weights = True
+
     def __init__(
         self,
         in_features: Mapping[str, int],

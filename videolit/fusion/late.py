@@ -28,6 +28,7 @@ class LateFusion(Fusion):
     """
 
     is_late = True
+    has_weights = True
 
     def __init__(
         self,

@@ -51,14 +51,15 @@ def sentiment_figure(
     *,
     probabilities: Floats | None = None,
     numbers: Mapping[str, tuple[Floats, Interval]] | None = None,
-    weights: Floats,
+    weights: Floats | None = None,
+    means: Sequence[float] | None = None,
     used: Floats,
     modalities: Sequence[str],
     reasons: Mapping[str, str] | None = None,
     title: str = "",
     footer: str = "",
 ) -> Figure:
-    """Draw a lane for each label that holds, curves of the numbers, and the modalities' weights.
+    """Draw a lane for each label that holds, curves of the numbers, and what the answers rest on.
 
     Args:
         edges: float ``(M + 1,)`` seconds, ascending; all else holds between neighbouring ones, and
@@ -68,7 +69,9 @@ def sentiment_figure(
         probabilities: float ``(M, K)`` in [0, 1]; None = bars without curves.
         numbers: Curves by name, float ``(M,)`` each, with their lowest and highest value; those
             whose range is equal share a chart.
-        weights: float ``(M, N)`` in [0, 1], each modality's share in the answers.
+        weights: float ``(M, N)`` in [0, 1], each modality's share in the answers; None = there are
+            none to tell of, and where a modality is used is all that is drawn.
+        means: ``N`` mean weights in [0, 1], written beside the rows; None = not written.
         used: float ``(M, N)`` in [0, 1]; 0 = the modality is missing.
         modalities: The ``N`` names.
         reasons: Why a modality is missing in all windows.
@@ -86,7 +89,7 @@ def sentiment_figure(
         _draw_labels(panels[0], edges, labels, lanes, names, probabilities)
         for axes, (bounds, curves) in zip(panels[1:-1], charts, strict=True):
             _draw_numbers(axes, edges, curves, bounds)
-        _draw_weights(panels[-1], edges, weights, used, modalities, reasons or {})
+        _draw_modalities(panels[-1], edges, weights, means, used, modalities, reasons or {})
         for axes in panels:
             time_marks(axes, float(edges[0]), float(edges[-1]))
             axes.xaxis.grid(True, color=LINE, linewidth=0.7)
@@ -192,22 +195,23 @@ def _draw_numbers(
     axes.set_yticks([low, middle, high], [f"{value:g}" for value in (low, middle, high)])
 
 
-def _draw_weights(
+def _draw_modalities(
     axes: Axes,
     edges: Floats,
-    weights: Floats,
+    weights: Floats | None,
+    means: Sequence[float] | None,
     used: Floats,
     modalities: Sequence[str],
     reasons: Mapping[str, str],
 ) -> None:
-    """Draw a row for each modality: its weight as an area, hatched where it is missing."""
+    """Draw a row for each modality: its weight, else all of the row; hatched where missing."""
     begin, span = float(edges[0]), float(edges[-1] - edges[0])
-    lengths = np.diff(edges)
     for row, name in enumerate(modalities):
         top, foot = row + 0.1, row + 0.9
         axes.add_patch(Rectangle((begin, top), span, foot - top, color=CELL, linewidth=0, zorder=0))
-        weight, there = np.nan_to_num(weights[:, row]), np.nan_to_num(used[:, row]) > 0
-        times, share = thinned(edges, weight)
+        there = np.nan_to_num(used[:, row]) > 0
+        area = there.astype(np.float64) if weights is None else np.nan_to_num(weights[:, row])
+        times, share = thinned(edges, area)
         axes.fill_between(
             times, foot, foot - (foot - top) * share, step="post", color=_WEIGHT, lw=0, zorder=1
         )
@@ -223,9 +227,12 @@ def _draw_weights(
         if not there.any():
             _note(axes, row + 0.5, edges, reasons.get(name, "missing"))
             continue
-        mean = float(np.average(weight[there], weights=lengths[there]))
+        if weights is None:
+            beside = "used" if there.all() else "in part"
+        else:
+            beside = "" if means is None else f"{means[row]:.0%}"
         axes.annotate(
-            f"{mean:.0%}",
+            beside,
             (1, row + 0.5),
             xycoords=("axes fraction", "data"),
             xytext=(8, 0),
