@@ -16,7 +16,8 @@ from sentiment_files import RATE, write_wav
 
 import videolit
 from videolit import ActionTask, ClipSpec, SentimentTask, cli
-from videolit.commands import sentiment_files
+from videolit.callbacks.predictions import sentiment_rows
+from videolit.commands import sentiment, sentiment_files
 from videolit.data.sound_writer import write_video_with_sound
 from videolit.data.words import WordTokenizer
 from videolit.data.writer import write_video
@@ -296,6 +297,31 @@ def test_what_a_reader_must_know_is_noted(home, tmp_path):
     long.write_text("lovely " * 300)
     (note,) = find(home, None, long)["notes"]
     assert note == "1 of 1 windows has more than the 128 tokens that the model reads"
+
+
+def test_numbers_beyond_the_range_are_kept_and_told(home, tmp_path, monkeypatch):
+    footers = []
+    monkeypatch.setattr(
+        sentiment_files,
+        "sentiment_figure",
+        lambda *_, **settings: (
+            footers.append(settings["footer"]) or sentiment_figure(*_, **settings)
+        ),
+    )
+    assert find(home, "talk.wav", out=tmp_path / "out")["notes"] == []
+
+    def surer(*given):
+        return [
+            {**row, "score": 3.5 if row["index"] < 2 else 0.0} for row in sentiment_rows(*given)
+        ]
+
+    monkeypatch.setattr(sentiment, "sentiment_rows", surer)
+    record = find(home, "talk.wav", out=tmp_path / "out")
+    assert [window["score"] for window in record["windows"]] == [3.5, 3.5, 0, 0, 0]
+    assert record["notes"] == [
+        "score: 2 of 5 windows are beyond the range -3 to 3: the model is sure beyond what it learnt"
+    ]
+    assert ["triangle" in footer for footer in footers] == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,11 @@ def test_numbers_of_one_range_share_a_chart_and_stay_on_it():
     assert [label.get_text() for label in score.get_yticklabels()] == ["-3", "0", "3"]
     steps = score.patches[0].get_data().values
     np.testing.assert_array_equal(steps, [-3, 0, 1, np.nan, 2, 3])
+    # Triangles tell where it lies beyond, in the middle of the time.
+    marks = {
+        line.get_marker(): line.get_xdata() for line in score.lines if line.get_marker() in "^v"
+    }
+    assert marks == {"v": [1.0], "^": [11.0]}
     # Curves that end at one place have their names apart.
     same = {"valence": (curve, (-3.0, 3.0)), "arousal": (curve, (-3.0, 3.0))}
     chart = draw(numbers=same).axes[1]

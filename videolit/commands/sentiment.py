@@ -24,10 +24,11 @@ from videolit.commands.sentiment_moments import (
     shares_of,
     stretches_of,
 )
+from videolit.commands.sentiment_notes import notes_of
 from videolit.data.index import IndexCache
-from videolit.data.recording import Recording, WindowSamples, open_recording
+from videolit.data.recording import WindowSamples, open_recording
 from videolit.data.sentiment_samples import SentimentSample, collate_utterances
-from videolit.data.transcripts import Line, read_transcript
+from videolit.data.transcripts import read_transcript
 from videolit.data.utterance_words import read_tokenizer
 from videolit.encoders import IdentityEncoder
 from videolit.ops.windows import check_window, slide_time
@@ -37,9 +38,6 @@ from videolit.types import MODALITIES, InputError, Modality, SentimentBatch, Utt
 
 # Told of a stage, and which share of it is done; None = not known.
 Progressed = Callable[[str, float | None], None]
-
-# Longest remark that a transcript may go on after its recording, in seconds: credits, rounding.
-_TOO_LONG = 5.0
 
 
 def find_sentiment(
@@ -195,7 +193,7 @@ def find_sentiment(
         )
         for name in MODALITIES
     }
-    record["notes"] = _notes(found, samples)
+    record["notes"] = notes_of(record, found, samples)
     if folder is not None:
         tell("writing", None)
         write_sentiment(folder, record, moments)
@@ -346,40 +344,3 @@ def _labelled(answer: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
         bounds = model["score_range" if source == "score" else "affect_range"]
         kept = {"label": polarity(kept[source], bounds), **kept}
     return {"label": None, **kept}
-
-
-def _notes(found: Recording, samples: WindowSamples) -> list[str]:
-    """Return what a reader must know beside what is missing."""
-    notes = []
-    if found.sound_problem and "sound" not in found.absent:
-        notes.append(f"sound damaged, silent where it cannot be decoded: {found.sound_problem}")
-    if found.picture_end and found.sound_end > found.picture_end + 1:
-        notes.append(
-            f"the picture ends at {found.picture_end:.1f} s, the sound at {found.sound_end:.1f} s"
-        )
-    if "text" in samples.modalities and found.lines:
-        if found.has_times and found.measured != "transcript":
-            last = max(line.end for line in found.lines)
-            if last > found.duration + _TOO_LONG:
-                notes.append(
-                    f"the transcript goes on to {last:.1f} s, the recording ends at "
-                    f"{found.duration:.1f} s: is it another one's?"
-                )
-        notes += _cut_words(samples, found.lines)
-    return notes
-
-
-def _cut_words(samples: WindowSamples, lines: Sequence[Line]) -> list[str]:
-    """Tell where a window has more words than the model reads."""
-    most = samples.spec.max_tokens
-    assert samples.tokenizer is not None
-    cut = sum(
-        len(samples.tokenizer.encode(" ".join(line.text for line in samples.said(k)), (), most + 1))
-        > most
-        for k in range(len(samples))
-    )
-    have = "has" if cut == 1 else "have"
-    told = (
-        f"{cut} of {len(samples)} windows {have} more than the {most} tokens that the model reads"
-    )
-    return [told] * bool(cut)

@@ -112,6 +112,8 @@ def draw(record: Mapping[str, Any], moments: Moments) -> Any:  # noqa: ANN401 - 
     means = mean_weights(record)
     below = "weight" if learnt else "use"
     legend = "dark: label · pale: its probability" if model["classes"] else "dark: label"
+    if any((x < low).any() or (x > high).any() for x, (low, high) in numbers.values()):
+        legend += " · triangle: beyond the range"
     return sentiment_figure(
         moments.edges,
         moments.labels,

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from videolit.ops.segments import Segment
@@ -68,7 +69,8 @@ def sentiment_figure(
         names: The ``K`` labels.
         probabilities: float ``(M, K)`` in [0, 1]; None = bars without curves.
         numbers: Curves by name, float ``(M,)`` each, with their lowest and highest value; those
-            whose range is equal share a chart.
+            whose range is equal share a chart, at most three. What lies beyond is drawn at the
+            edge, with a triangle.
         weights: float ``(M, N)`` in [0, 1], each modality's share in the answers; None = there are
             none to tell of, and where a modality is used is all that is drawn.
         means: ``N`` mean weights in [0, 1], written beside the rows; None = not written.
@@ -166,9 +168,25 @@ def _draw_numbers(
     axes.axhline(middle, color=MUTED, linewidth=0.6, zorder=1)
     alone = len(curves) == 1
     ends: list[tuple[float, str, str]] = []
-    for colour, (name, curve) in zip((VALIDATION, WRONG, INK), curves.items(), strict=False):
-        # What a head answers may lie a little beyond the scale.
+    space = 0.06 * (high - low)
+    for place, (name, curve) in enumerate(curves.items()):
+        colour = (VALIDATION, WRONG, INK)[place]
+        # What a head answers may lie beyond the scale: triangles tell where.
         line = np.clip(curve, low, high)
+        # Those of two curves at one time stand beside each other.
+        aside = axes.transData + ScaledTranslation(place / 9, 0, axes.figure.dpi_scale_trans)
+        for mask, at, sign in ((curve > high, high + space, "^"), (curve < low, low - space, "v")):
+            axes.plot(
+                [float(edges[first] + edges[stop]) / 2 for first, stop in _runs(mask)],
+                [at] * len(_runs(mask)),
+                sign,
+                color=colour,
+                markersize=5,
+                markeredgewidth=0,
+                clip_on=False,
+                transform=aside,
+                zorder=4,
+            )
         width = 0.9 if len(line) > _MANY else 1.5
         axes.stairs(line, edges, baseline=None, color=colour, linewidth=width, zorder=3)
         if alone:
@@ -190,7 +208,6 @@ def _draw_numbers(
             color=colour,
             annotation_clip=False,
         )
-    space = 0.06 * (high - low)
     axes.set_ylim(low - space, high + space)
     axes.set_yticks([low, middle, high], [f"{value:g}" for value in (low, middle, high)])
 
