@@ -355,6 +355,17 @@ def test_a_mistake_ends_with_a_sentence(home, monkeypatch, capsys, arguments, me
     assert not (home / "sentiment_talk").exists()
 
 
+def test_a_device_that_is_not_there_is_a_mistake_too(home, monkeypatch, capsys):
+    def no_device(**_):
+        raise RuntimeError("No supported gpu backend found!")
+
+    # What Fabric does without a GPU.
+    monkeypatch.setattr(sentiment, "Fabric", no_device)
+    words = ["sentiment", str(home / "talk.wav"), "--ckpt_path", str(home / "best.ckpt")]
+    assert cli.main([*words, "--accelerator", "gpu"]) == 2
+    assert "accelerator 'gpu': No supported gpu backend found!" in capsys.readouterr().err
+
+
 def test_options_that_are_none_are_refused(home, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["sentiment", "a.mp4", "--ckpt_path", "x", "--modalities", "smell"])

@@ -209,7 +209,7 @@ def _load(
 ) -> tuple[SentimentTask, UtteranceSpec]:
     try:
         device = Fabric(accelerator=accelerator, devices=1).device
-    except (MisconfigurationException, ValueError) as problem:
+    except (MisconfigurationException, RuntimeError, ValueError) as problem:
         raise InputError(f"accelerator {accelerator!r}: {problem}") from problem
     task = load_task(checkpoint, trust=trust)
     if not isinstance(task, SentimentTask):
