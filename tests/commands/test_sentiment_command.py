@@ -153,6 +153,9 @@ def test_a_model_with_some_encoders_says_that_it_has_no_others(home, tmp_path, n
     for name in set(ALL) - set(names):
         reason = f"the model has no encoder of {name}"
         assert record["missing"][name] == {reason: len(record["windows"])}
+    unread = ["text: the model has no encoder of text, so talk.srt was not read"]
+    assert record["notes"] == unread * ("text" not in names)
+    assert (record["source"]["transcript"] is None) == ("text" not in names)
 
 
 def test_only_what_is_asked_for_is_used(home):

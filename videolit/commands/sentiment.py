@@ -72,7 +72,8 @@ def find_sentiment(
         source: A video or sound file; None = a transcript alone.
         text: A transcript (``.srt``, ``.vtt``, ``.csv``, ``.txt``); see
             :func:`~videolit.data.transcripts.read_transcript`. One without times is read whole:
-            where there is a single window, or nothing else to go by.
+            where there is a single window, or nothing else to go by. It is not read, and a note
+            says so, where the model does not take words.
         window: Seconds of a window; about as long as the utterances that the model was trained on.
         hop: Seconds from one window to the next, at most ``window``; None = half a window.
         out: Folder for ``sentiment.json``, ``.csv``, ``.vtt`` and ``.png``; None = no files.
@@ -87,8 +88,8 @@ def find_sentiment(
 
         - ``schema``, ``version``, ``videolit``, ``settings``, ``clip`` and ``utterances`` (how the
           model's training read them), ``files``;
-        - ``source``: ``path``, ``transcript``, ``duration`` in seconds, and ``measured``, what told
-          it: picture, sound, transcript, or words (their number);
+        - ``source``: ``path``, ``transcript`` if it was read, ``duration`` in seconds, and
+          ``measured``, what told it: picture, sound, transcript, or words (their number);
         - ``model``: ``checkpoint`` and its hash, ``modalities``, ``weights``: ``learnt``, or
           ``equal`` over what is present, which is no evidence; ``classes``, ``score_range``,
           ``affect_range``, ``label_from``: what labels are made of, ``classes``, ``score`` or
@@ -136,7 +137,8 @@ def find_sentiment(
             f"of {window:g} s would lose its end: give --window {spec.max_seconds:g} or less"
         )
     usable, absent = _usable(task, spec, modalities)
-    lines = None if text is None else read_transcript(text)
+    read = text if "text" in usable else None
+    lines = None if read is None else read_transcript(read)
     cache = IndexCache(None)
     found = open_recording(
         source, lines, usable, cache=cache, checking=lambda what: tell(f"checking the {what}", None)
@@ -162,7 +164,7 @@ def find_sentiment(
         "videolit": __version__,
         "source": {
             "path": found.path,
-            "transcript": None if text is None else str(Path(text).absolute()),
+            "transcript": None if read is None else str(Path(read).absolute()),
             "duration": rounded(found.duration),
             "measured": found.measured,
         },
@@ -194,6 +196,9 @@ def find_sentiment(
         for name in MODALITIES
     }
     record["notes"] = notes_of(record, found, samples)
+    if text is not None and read is None:
+        name = Path(text).name
+        record["notes"].insert(0, f"text: {absent['text']}, so {name} was not read")
     if folder is not None:
         tell("writing", None)
         write_sentiment(folder, record, moments)
