@@ -36,6 +36,7 @@ WORDS = WordTokenizer.train(["what a lovely day this is so sad"], min_count=1)
 def save(path, names=ALL, **settings):
     """Write the checkpoint of a small model that was never trained; its answers are of no matter."""
     torch.manual_seed(0)
+    spec = settings.pop("spec", UtteranceSpec(max_seconds=6.0, tokenizer=WORDS.to_json()))
     parts = {
         "encoder": SmallFrameEncoder(width=8),
         "sound": SoundEncoder(hidden_size=16, num_layers=1, num_heads=2, num_mels=16),
@@ -58,7 +59,7 @@ def save(path, names=ALL, **settings):
     )
     task._build()
     task.clip_spec = ClipSpec(sampling="whole", num_frames=6, fps=2.0, size=16, resize=16)
-    task.utterance_spec = UtteranceSpec(max_seconds=6.0, tokenizer=WORDS.to_json())
+    task.utterance_spec = spec
     content = {"state_dict": task.state_dict()}
     task.on_save_checkpoint(content)
     torch.save(content, path)
@@ -154,7 +155,8 @@ def test_a_model_with_some_encoders_says_that_it_has_no_others(home, tmp_path, n
         reason = f"the model has no encoder of {name}"
         assert record["missing"][name] == {reason: len(record["windows"])}
     unread = ["text: the model has no encoder of text, so talk.srt was not read"]
-    assert record["notes"] == unread * ("text" not in names)
+    told = [note for note in record["notes"] if note.startswith("text: ")]
+    assert told == unread * ("text" not in names)
     assert (record["source"]["transcript"] is None) == ("text" not in names)
 
 
@@ -325,6 +327,24 @@ def test_numbers_beyond_the_range_are_kept_and_told(home, tmp_path, monkeypatch)
         "score: 2 of 5 windows are beyond the range -3 to 3: the model is sure beyond what it learnt"
     ]
     assert ["triangle" in footer for footer in footers] == [False, True]
+
+
+def test_what_the_training_did_to_faces_and_speakers_is_noted(home, tmp_path, monkeypatch):
+    def noted(path, **settings):
+        notes = find(home, path, **settings)["notes"]
+        return [note for note in notes if "trained on" in note]
+
+    spec = UtteranceSpec(max_seconds=6.0, tokenizer=WORDS.to_json(), even_out=True)
+    path = save(tmp_path / "even.ckpt", spec=spec)
+    (note,) = noted("talk.mp4", checkpoint=path)
+    assert "all who are heard here are taken as one speaker" in note
+    assert noted("mute.mp4", checkpoint=path) == []
+    # Not all checkpoints know.
+    assert noted("mute.mp4") == []
+    monkeypatch.setattr(UtteranceSpec, "faces", True, raising=False)
+    (note,) = noted("mute.mp4")
+    assert note.startswith("the model was trained on face crops and sees whole frames here")
+    assert noted("talk.wav") == []
 
 
 @pytest.mark.parametrize(

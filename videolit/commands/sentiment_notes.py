@@ -21,7 +21,7 @@ def notes_of(record: Mapping[str, Any], found: Recording, samples: WindowSamples
         found: The recording.
         samples: Its windows.
     """
-    notes = _beyond(record)
+    notes = [*_training(samples), *_beyond(record)]
     if found.sound_problem and "sound" not in found.absent:
         notes.append(f"sound damaged, silent where it cannot be decoded: {found.sound_problem}")
     if found.picture_end and found.sound_end > found.picture_end + 1:
@@ -54,6 +54,22 @@ def _cut_words(samples: WindowSamples, lines: Sequence[Line]) -> list[str]:
         f"{cut} of {len(samples)} windows {have} more than the {most} tokens that the model reads"
     )
     return [told] * bool(cut)
+
+
+def _training(samples: WindowSamples) -> list[str]:
+    """Tell what the training's picture and sound had that a recording's cannot have."""
+    notes = []
+    if "video" in samples.modalities and getattr(samples.spec, "faces", False):
+        notes.append(
+            "the model was trained on face crops and sees whole frames here: expect less of its "
+            "picture, or give a video of faces"
+        )
+    if "sound" in samples.modalities and samples.spec.even_out:
+        notes.append(
+            "the model was trained on sound that was evened out by speaker: all who are heard here "
+            "are taken as one speaker, so expect less where several speak"
+        )
+    return notes
 
 
 def _beyond(record: Mapping[str, Any]) -> list[str]:
