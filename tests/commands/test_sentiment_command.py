@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import json
 import math
 import re
+import tempfile
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from videolit.data.writer import write_video
 from videolit.encoders import IdentityEncoder, SmallFrameEncoder, SoundEncoder, TextEncoder
 from videolit.fusion import EarlyFusion, LinearFusion, TensorFusion
 from videolit.plots import sentiment_figure
-from videolit.types import UtteranceSpec
+from videolit.types import InputError, UtteranceSpec
 
 NAMES = ["glad", "[sad] & <low>"]
 ALL = ("video", "sound", "text")
@@ -277,17 +279,44 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(home, tmp_path, monkeypatc
     find(home, "talk.wav", out=out)
     for kind in (KeyboardInterrupt, OSError):
         monkeypatch.setattr(sentiment_files, "save_figure", _raiser(kind))
-        with pytest.raises(kind):
+        # A full disk is told as what it is, with the file that has no room.
+        with pytest.raises(InputError if kind is OSError else kind) as ended:
             find(home, "talk.wav", out=out)
+        assert kind is not OSError or str(ended.value) == (
+            f"{out / 'sentiment.png'}: cannot be written: No space left on device"
+        )
         assert not (out / "sentiment.json").exists()
         assert not [path for path in out.iterdir() if path.name not in sentiment_files.FILES]
 
 
 def _raiser(kind):
-    def fail(*_):
-        raise kind
+    def fail(*_, **__):
+        raise kind(errno.ENOSPC, "No space left on device")
 
     return fail
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(home, tmp_path, monkeypatch):
+    def work(*_, **__):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(sentiment, "load_task", work)
+    (tmp_path / "a" / "sentiment.png").mkdir(parents=True)
+    with pytest.raises(InputError, match=r"sentiment.png is a folder, but a file is to be"):
+        find(home, "talk.wav", out=tmp_path / "a")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/below: cannot be written: Not a directory"):
+        find(home, "talk.wav", out=tmp_path / "file" / "below")
+    with pytest.raises(InputError, match=r"cannot be written: File name too long"):
+        find(home, "talk.wav", out=tmp_path / ("x" * 300))
+    monkeypatch.setattr(tempfile, "TemporaryFile", _raiser(OSError))
+    with pytest.raises(InputError, match=r"full: cannot be written: No space left"):
+        find(home, "talk.wav", out=tmp_path / "full")
+    monkeypatch.undo()
+    # What is made to find out does not stay where the run ends without answers.
+    with pytest.raises(InputError, match="no such file"):
+        find(home, "none.wav", out=tmp_path / "b" / "c")
+    assert not (tmp_path / "b").exists()
 
 
 def test_what_a_reader_must_know_is_noted(home, tmp_path):

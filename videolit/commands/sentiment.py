@@ -15,7 +15,7 @@ from torch import Tensor
 from videolit import __version__
 from videolit.callbacks.evaluation import file_hash
 from videolit.callbacks.predictions import sentiment_rows
-from videolit.commands.sentiment_files import SCHEMA, VERSION, write_sentiment
+from videolit.commands.sentiment_files import SCHEMA, VERSION, check_folder, write_sentiment
 from videolit.commands.sentiment_moments import (
     label_source,
     moments_of,
@@ -106,8 +106,8 @@ def find_sentiment(
 
     Raises:
         VideoError: If the file is not there, or neither video nor sound.
-        InputError: If checkpoint, transcript or settings cannot be used, or nothing is there that
-            the model knows.
+        InputError: If checkpoint, transcript or settings cannot be used, nothing is there that
+            the model knows, or ``out`` cannot be written.
 
     Example:
         When somebody is angry, and what gave it away::
@@ -128,8 +128,8 @@ def find_sentiment(
     if source is None and text is None:
         raise InputError("nothing to look at: give a video, a sound file or a transcript")
     folder = None if out is None else Path(out)
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise InputError(f"the answers go into a folder, but {folder} is a file")
+    if folder is not None:
+        check_folder(folder)
     task, spec = _load(checkpoint, accelerator, trust)
     if window > spec.max_seconds:
         raise InputError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,40 @@ VERSION = 1
 FILES = ("sentiment.csv", "sentiment.vtt", "sentiment.png", "sentiment.json")
 
 
+def check_folder(folder: Path) -> None:
+    """Find out before the work whether the files can be written; what is made for it is removed.
+
+    Raises:
+        InputError: Tells what is in the way.
+    """
+    with _told(folder):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"the answers go into a folder, but {folder} is a file")
+        new = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    for path in new:
+        # Another run may have begun to write there.
+        with contextlib.suppress(OSError):
+            path.rmdir()
+    for name in FILES:
+        if (folder / name).is_dir():
+            raise InputError(
+                f"{folder / name} is a folder, but a file is to be written there: rename it, or "
+                "give another folder"
+            )
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell which path cannot be written."""
+    try:
+        yield
+    except OSError as problem:
+        why = problem.strerror or str(problem)
+        raise InputError(f"{path}: cannot be written: {why}") from problem
+
+
 def write_sentiment(folder: Path, record: dict[str, Any], moments: Moments) -> None:
     """Write all files of a recording, ``sentiment.json`` last; the record is completed.
 
@@ -31,15 +67,14 @@ def write_sentiment(folder: Path, record: dict[str, Any], moments: Moments) -> N
         moments: Its moments.
 
     Raises:
-        InputError: If the folder cannot be made.
+        InputError: If the folder cannot be made, or a file not be written, as on a full disk.
     """
-    try:
+    with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise InputError(f"cannot make the folder {folder}: {problem.strerror}") from problem
-    (folder / "sentiment.json").unlink(missing_ok=True)
+        (folder / "sentiment.json").unlink(missing_ok=True)
     record["files"] = sorted(FILES)
     with (
+        _told(folder / "sentiment.csv"),
         atomic_path(folder / "sentiment.csv") as part,
         part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as handle,
     ):
@@ -47,12 +82,12 @@ def write_sentiment(folder: Path, record: dict[str, Any], moments: Moments) -> N
         table = csv.writer(handle)
         table.writerow(columns)
         table.writerows(csv_row(window, columns) for window in record["windows"])
-    with atomic_path(folder / "sentiment.vtt") as part:
+    with _told(folder / "sentiment.vtt"), atomic_path(folder / "sentiment.vtt") as part:
         cues = ((each["start"], each["end"], caption(each)) for each in record["stretches"])
         part.write_text(cues_to_vtt(cues), encoding="utf-8")
-    with missing_signs():
+    with _told(folder / "sentiment.png"), missing_signs():
         save_figure(draw(record, moments), folder / "sentiment.png")
-    with atomic_path(folder / "sentiment.json") as part:
+    with _told(folder / "sentiment.json"), atomic_path(folder / "sentiment.json") as part:
         text = json.dumps(record, ensure_ascii=False) + "\n"
         # A file may have a name that is no UTF-8; JSON can only show its bytes.
         part.write_bytes(text.encode("utf-8", errors="backslashreplace"))
