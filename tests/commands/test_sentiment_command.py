@@ -8,7 +8,9 @@ import itertools
 import json
 import math
 import re
+import shutil
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -260,6 +262,26 @@ def test_a_transcript_alone_is_a_file_of_its_own(home, tmp_path, capsys):
     # Beside a long recording its words belong nowhere, and the rest goes on.
     assert cli.main([*base, str(home / "talk.wav"), "--text", str(home / "talk.txt")]) == 0
     assert "text    the transcript has no times" in " ".join(capsys.readouterr().out.split("\n"))
+
+
+def test_files_of_one_name_have_folders_of_their_own(home, tmp_path):
+    names = ["a/talk.wav", "a/talk.srt", "b/talk.wav", "c/talk.wav"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(home / Path(name).name, tmp_path / name)
+    # Once more is no other file.
+    for name in [*names, *names]:
+        words = ["sentiment", name, "--ckpt_path", str(home / "best.ckpt"), "--window", "6"]
+        assert cli.main([*words, "--accelerator", "cpu"]) == 0
+    found = {}
+    for folder in tmp_path.glob("sentiment_*"):
+        source = json.loads((folder / "sentiment.json").read_text())["source"]
+        found[folder.name] = source["path"] or source["transcript"]
+    folders = ["talk", "talk.srt", "talk.wav", "talk.wav_2"]
+    assert found == {
+        f"sentiment_{folder}": str(tmp_path / name)
+        for folder, name in zip(folders, names, strict=True)
+    }
 
 
 def test_labels_without_classes_are_polarities(home, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +27,9 @@ Into FOLDER go:
   sentiment.png   labels, numbers and weights over time
   sentiment.vtt   subtitles with the label, for any player
 """
+HELP_OUT = (
+    "(sentiment_<name>; with the suffix, or a number, where that has the answers of another file)"
+)
 EXAMPLES = """\
 examples
   videolit sentiment interview.mp4 --ckpt_path best.ckpt --text interview.srt
@@ -46,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     if path is None and text is None:
         raise InputError("nothing to look at: give a video, a sound file or a transcript")
     name = Path(path or text)
-    out = Path(options.out or f"sentiment_{name.stem}")
+    out = Path(options.out) if options.out else _default_folder(name)
     # Here: help and mistakes in the options must not wait for torch.
     from videolit.commands.sentiment import find_sentiment
 
@@ -82,6 +87,25 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _default_folder(path: Path) -> Path:
+    """Return the folder of a file's answers: one that is not of another file."""
+    whole = f"sentiment_{path.name}"
+    numbered = (f"{whole}_{number}" for number in itertools.count(2))
+    for name in itertools.chain([f"sentiment_{path.stem}", whole], numbered):
+        if _source_of(Path(name)) in (None, str(path.absolute())):
+            return Path(name)
+    raise AssertionError("numbers do not end")
+
+
+def _source_of(folder: Path) -> str | None:
+    """Return which file a folder's answers are of; None = it has none that can be read."""
+    try:
+        source = json.loads((folder / "sentiment.json").read_bytes())["source"]
+        return str(source["path"] or source["transcript"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="videolit sentiment",
@@ -106,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hop", type=float, metavar="S", help="seconds from one window to the next (half a window)"
     )
-    parser.add_argument("--out", "--output", metavar="FOLDER", help="(sentiment_<name>)")
+    parser.add_argument("--out", "--output", metavar="FOLDER", help=HELP_OUT)
     parser.add_argument(
         "--modalities",
         type=_modalities,
