@@ -223,6 +223,52 @@ def test_what_is_missing_has_its_reason(tmp_path):
         windows_of(tmp_path / "text.mp4")
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("x.m4a", "aac"),
+        ("x.ogg", "flac"),
+        ("x.opus", "libopus"),
+        ("x.wma", "wmav2"),
+        ("x.mka", "aac"),
+        ("x.webm", "libopus"),
+    ],
+)
+def test_sound_in_a_container_of_videos_is_no_fault(tmp_path, name, codec):
+    path, rate = tmp_path / name, 48_000
+    tone = 0.4 * np.sin(np.arange(2 * rate, dtype=np.float32) / 12)
+    with av.open(str(path), "w", format="asf" if name == "x.wma" else None) as file:
+        stream = file.add_stream(codec, rate=rate, layout="stereo")
+        stream.bit_rate = 128_000
+        frame = av.AudioFrame.from_ndarray(np.stack([tone, tone]), "fltp", "stereo")
+        frame.sample_rate, frame.pts = rate, 0
+        resampler = av.AudioResampler(stream.format, "stereo", rate, stream.frame_size or 1024)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            file.mux(stream.encode(piece))
+        file.mux(stream.encode())
+    found, _ = windows_of(path, names=("video", "sound"))
+    assert found.absent == {"video": "the file has sound only"}
+    assert found.duration == pytest.approx(2, abs=0.15)
+
+
+def test_sound_that_cannot_be_decoded_is_told_once(tmp_path):
+    path = tmp_path / "header.wav"
+    path.write_bytes(b"RIFF\x10\0\0\0WAVEfmt ")
+    found, _ = windows_of(path, names=("sound",))
+    assert found.absent["sound"].startswith("its sound cannot be decoded: ")
+    assert found.absent["sound"].count("sound") == 1
+    path = write_video_with_sound(tmp_path / "noise.mp4", *_in_order(*talk(2.0)))
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as file:
+        for packet in file.demux(audio=0):
+            if packet.size:
+                content[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path.write_bytes(content)
+    found, _ = windows_of(path, names=("video", "sound"))
+    assert found.absent["sound"].startswith("its sound cannot be decoded: damaged: ")
+    assert found.absent["sound"].count("sound") == 1
+
+
 def test_a_stream_that_ends_first_is_missing_from_there(tmp_path):
     frames, sound = talk(8.0)
     path = write_video_with_sound(tmp_path / "a.mp4", frames[: 3 * 25], 25, sound, RATE)

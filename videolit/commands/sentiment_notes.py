@@ -23,7 +23,7 @@ def notes_of(record: Mapping[str, Any], found: Recording, samples: WindowSamples
     """
     notes = [*_training(samples), *_beyond(record)]
     if found.sound_problem and "sound" not in found.absent:
-        notes.append(f"sound damaged, silent where it cannot be decoded: {found.sound_problem}")
+        notes.append(f"silent where the sound cannot be decoded: {found.sound_problem}")
     if found.picture_end and found.sound_end > found.picture_end + 1:
         notes.append(
             f"the picture ends at {found.picture_end:.1f} s, the sound at {found.sound_end:.1f} s"

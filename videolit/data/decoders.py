@@ -19,6 +19,9 @@ from videolit.types import VideoError
 
 Frames = NDArray[np.uint8]
 
+# The reason of a VideoError where nothing is broken: there is no picture to be had.
+NO_PICTURE = "no video stream (only sound, text or a cover picture)"
+
 # Decoders that decide about each packet by itself whether to skip its picture.
 _SKIPPING_CODECS = ("h264", "hevc", "mpeg4", "mpeg2video")
 
@@ -82,7 +85,7 @@ class InOrderFrames:
         streams = [s for s in self.file.streams.video if not int(s.disposition) & 0x400]
         if not streams:
             self.file.close()
-            raise VideoError(self._path, "no video stream (only sound, text or a cover picture)")
+            raise VideoError(self._path, NO_PICTURE)
         self.stream: VideoStream = streams[0]
         if self.stream.codec_context is None:
             self.file.close()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from videolit.data.decoders import NO_PICTURE
 from videolit.data.index import IndexCache, VideoIndex
 from videolit.data.reader import VideoReader
 from videolit.data.sentiment_samples import SentimentSample, Values
@@ -35,6 +36,8 @@ _PIECE = 30.0
 # Sound that outlasts the picture by no more is what codecs fill their last frame with: 1024 samples
 # of AAC at 16 kHz are 64 ms.
 _FILLING = 0.1
+# No fault, whether the container could have a picture (m4a, ogg, webm) or not (wav, mp3).
+_SOUND_ONLY = "the file has sound only"
 
 
 class Recording(NamedTuple):
@@ -100,14 +103,18 @@ def open_recording(
         if name is None:
             absent["video"] = "no video was given"
         elif not has_picture:
-            absent["video"] = "the file has sound only"
+            absent["video"] = _SOUND_ONLY
         else:
             checking("picture")
             try:
                 picture = verified_index(name, "pyav", cache, time_limit=_CHECK_SECONDS)
                 picture_end = float(picture.timestamps[-1]) + frame_seconds(picture.timestamps)
             except VideoError as found:
-                absent["video"] = f"the picture cannot be read: {found.reason}"
+                absent["video"] = (
+                    _SOUND_ONLY
+                    if found.reason == NO_PICTURE
+                    else f"the picture cannot be read: {found.reason}"
+                )
     if "sound" in wanted:
         if name is None:
             absent["sound"] = "no file with sound was given"

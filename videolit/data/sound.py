@@ -236,7 +236,9 @@ def open_sound(
     except _NoSoundError:
         return None, ""
     except (av.FFmpegError, ValueError) as error:
-        return None, f"its sound cannot be decoded: {one_line(error)}"
+        # What the reader met begins as this does.
+        why = one_line(error).removeprefix("its sound is ")
+        return None, f"its sound cannot be decoded: {why}"
 
 
 class _NoSoundError(Exception):

@@ -190,8 +190,7 @@ def iter_ranges(
 def why_unusable(sound: Sound) -> str:
     """Return why there is nothing to hear, ``""`` if there is."""
     if sound.state != "ok":
-        why = {"missing": "", "silent": "the sound is silent", "broken": "the sound is broken: "}
-        return f"{why[sound.state]}{sound.problem}"
+        return "the sound is silent" if sound.state == "silent" else sound.problem
     return "" if len(sound.samples) else "the sound is empty"
 
 
