@@ -342,6 +342,7 @@ class UtteranceSpec:
         max_tokens: Most tokens of an utterance and its context.
         tokenizer: The tokenizer as JSON text; None = words are not read, or were stored.
         even_out: Whether sound is evened out by speaker.
+        faces: Whether squares around faces take the place of frames, of some utterances at least.
 
     Raises:
         InputError: If a number is out of its range.
@@ -353,6 +354,7 @@ class UtteranceSpec:
     max_tokens: int = 128
     tokenizer: str | None = None
     even_out: bool = False
+    faces: bool = False
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -222,6 +224,71 @@ def test_data_without_a_modality_says_what_it_has(tmp_path):
     assert data.worker_count() == 0
     assert data.utterance_spec.tokenizer is not None
     assert len(read_tokenizer(data.utterance_spec.tokenizer)) == data.num_tokens
+
+
+def words_only(folder, labels, **columns):
+    """A set of words: one utterance for each label."""
+    rows = [
+        {"path": "", "text": f"word {n}", "label": label}
+        | {name: values[n] for name, values in columns.items()}
+        for n, label in enumerate(labels)
+    ]
+    write_csv(folder / "manifest.csv", rows)
+    return ready(folder)
+
+
+def test_a_division_by_chance_is_called_so(tmp_path):
+    labels = ["a", "b"] * 8
+    data = words_only(tmp_path / "none", labels)
+    assert data.division == data.describe("train")["division"] == "by chance, seed 0"
+    (note,) = data.describe("test")["notes"]
+    assert note.startswith("no utterance names a group or speaker, so the same person may be in")
+    speakers = [f"p{n // 2}" for n in range(14)] + ["", ""]
+    data = words_only(tmp_path / "some", labels, speaker=speakers)
+    assert data.division == "by group, 2 utterances without one by chance, seed 0"
+    assert data.doubts() == []
+    splits = ["train"] * 10 + ["val"] * 3 + ["test"] * 3
+    data = words_only(tmp_path / "told", labels, split=splits)
+    assert data.division == "published"
+    assert data.doubts() == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "doubt"),
+    [
+        (["joy"] * 16, "all labels are 'joy': there is nothing to tell apart"),
+        (["joy"] * 8 + ["Joy"] * 8, "classes 'Joy' and 'joy' differ only by case or spaces"),
+        (
+            ["joy", "fear"] * 7 + ["joyy", "joy"],
+            r"fewer than 3 utterances: 'joyy' \(1\): typing err",
+        ),
+        (
+            ["joy", "fear"] * 7 + ["", ""],
+            "2 of 16 utterances have no label, score, valence or arous",
+        ),
+    ],
+)
+def test_what_may_be_wrong_with_labels_is_told(labels, doubt, tmp_path):
+    data = words_only(tmp_path, labels, speaker=[f"p{n}" for n in range(16)])
+    (found,) = data.doubts()
+    assert re.search(doubt, found)
+    assert found in data.describe("train")["notes"]
+
+
+def test_crops_around_faces_are_part_of_how_an_utterance_is_read(own_set):
+    assert not ready(own_set).utterance_spec.faces
+    found = ready(own_set, face=lambda frame: (0, 0, 9, 9))
+    assert found.utterance_spec.faces
+    assert "around faces" in found.describe("test")["protocol"]
+    with (own_set / "manifest.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    sides = {"face_left": 1, "face_top": 1, "face_right": 9, "face_bottom": 9}
+    table = own_set / "faces.csv"
+    write_csv(table, [{**row, **sides} for row in rows])
+    told = ready(table)
+    assert told.utterance_spec.faces
+    assert "around faces" in told.describe("test")["protocol"]
+    assert not ready(table, modalities=["sound"]).utterance_spec.faces
 
 
 def test_speakers_are_kept_apart_and_folds_test_each_once(own_set):

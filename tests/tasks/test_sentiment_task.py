@@ -342,6 +342,33 @@ def test_stored_features_go_through_identity_encoders(tmp_path):
         trainer(tmp_path).fit(SentimentTask(IdentityEncoder(5)), datamodule=source)
 
 
+@pytest.mark.parametrize(
+    ("targets", "monitor", "instead"),
+    [
+        ({"score": 1.0}, "val/weighted_f1", "monitor val/mae in the configuration"),
+        ({"affect": 1.0}, "val/mae", "monitor val/ccc in the configuration"),
+        ({"classes": 1.0}, "val/ccc", "monitor val/weighted_f1 in the configuration"),
+    ],
+)
+def test_a_figure_that_the_targets_do_not_have_is_refused_at_once(
+    targets, monitor, instead, tmp_path
+):
+    wait = pl.callbacks.ModelCheckpoint(tmp_path, monitor=monitor)
+    fit = trainer(tmp_path, callbacks=[wait], enable_checkpointing=True)
+    with pytest.raises(InputError, match=f"ModelCheckpoint monitors {monitor}.*{instead}"):
+        fit.fit(make_task(("text",), targets=targets), datamodule=Source(("text",)))
+
+
+@pytest.mark.parametrize("bounds", [(-3.0, 3.0), (0.0, 10.0)])
+def test_the_error_of_scores_can_be_monitored_on_any_scale(bounds, tmp_path):
+    source = Source(("text",))
+    source.score_range = bounds
+    wait = pl.callbacks.ModelCheckpoint(tmp_path, monitor="val/mae")
+    fit = trainer(tmp_path, callbacks=[wait], enable_checkpointing=True)
+    fit.fit(make_task(("text",), targets={"score": 1.0}), datamodule=source)
+    assert wait.best_model_score == fit.callback_metrics["val/mae"]
+
+
 def test_a_checkpoint_is_all_that_is_needed(tmp_path):
     task = make_task(targets={"classes": 1.0, "score": 1.0}, sound_lr=1e-4)
     fit = trainer(tmp_path)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import lightning.pytorch as pl
+import numpy as np
 from lightning.pytorch.callbacks import RichProgressBar
+from numpy.typing import NDArray
 
 from videolit.callbacks.context import callbacks_of
 from videolit.callbacks.wait import DataWait
@@ -11,6 +15,8 @@ from videolit.data.action import ActionDataModule
 from videolit.data.sentiment import SentimentDataModule
 from videolit.data.summary import SummaryDataModule
 from videolit.tasks.base import VideoTask
+
+_MOST_CLASSES = 10
 
 
 class RunProgress(RichProgressBar):
@@ -45,6 +51,8 @@ class RunSummary(pl.Callback):
         told = _data_line(trainer)
         if told:
             print(f"Data:   {told}")
+        for note in _notes(trainer):
+            print(f"Note:   {note}")
         device = pl_module.device.type
         epochs = trainer.max_epochs
         length = f"{epochs} epochs" if epochs and epochs > 0 else f"{trainer.max_steps} steps"
@@ -67,9 +75,10 @@ def _data_line(trainer: pl.Trainer) -> str:
     if isinstance(data, SentimentDataModule):
         about = data.describe("train")
         train, val = about["num_samples"], len(data.part("val"))
+        classes = _classes(data.class_names, data.part("train").labels())
         return (
-            f"{train} training and {val} validation utterances, split {about['division']}; "
-            f"{about['protocol']}"
+            f"{classes}{train} training and {val} validation utterances, split "
+            f"{about['division']}; {about['protocol']}"
         )
     if isinstance(data, ActionDataModule) and len(data.class_names) > 0:
         train, val = len(data.manifest("train")), len(data.manifest("val"))
@@ -78,6 +87,22 @@ def _data_line(trainer: pl.Trainer) -> str:
             f"{data.clip_spec.describe()}"
         )
     return ""
+
+
+def _notes(trainer: pl.Trainer) -> list[str]:
+    """Return what may be wrong with the data."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return data.doubts() if isinstance(data, SentimentDataModule) else []
+
+
+def _classes(names: Sequence[str], labels: NDArray[np.int64]) -> str:
+    """Name the classes and how many samples each has, ``""`` without any."""
+    if not names:
+        return ""
+    counts = np.bincount(labels[labels >= 0], minlength=len(names)).tolist()
+    told = [f"{name} {count}" for name, count in zip(names, counts, strict=True)]
+    more = f", {len(told) - _MOST_CLASSES} more" if len(told) > _MOST_CLASSES else ""
+    return f"{len(names)} classes ({', '.join(told[:_MOST_CLASSES])}{more}), "
 
 
 def _count(number: int) -> str:

@@ -18,6 +18,7 @@ from videolit.data.loader import Watch
 from videolit.data.module import Split, VideoDataModule
 from videolit.data.reader import Decoder
 from videolit.data.sampler import class_weights
+from videolit.data.sentiment_doubts import doubts_of
 from videolit.data.sentiment_records import Convention, Interval, SentimentSet
 from videolit.data.sentiment_samples import (
     SentimentDataset,
@@ -290,7 +291,11 @@ class SentimentDataModule(VideoDataModule):
     def utterance_spec(self) -> UtteranceSpec:
         """How sound and words are read; after :meth:`setup` with the tokenizer."""
         words = None if self._words is None else self._words.to_json()
-        return dataclasses.replace(self._spec, tokenizer=words)
+        told = self._splits is not None and any(
+            utterance.face is not None for utterance in self._splits.data.utterances
+        )
+        seen = self.clip_spec is not None and (told or self.face is not None)
+        return dataclasses.replace(self._spec, tokenizer=words, faces=seen)
 
     @property
     def num_tokens(self) -> int:
@@ -357,14 +362,19 @@ class SentimentDataModule(VideoDataModule):
         for name in needed.get(stage, ()):
             self._splits.part(name)
 
+    def _whole(self) -> SentimentSet:
+        if self._splits is None:
+            raise InputError("call setup() before asking for the utterances of a split")
+        return self._splits.data
+
     def part(self, split: Split) -> SentimentSet:
         """Return the utterances of a split, after :meth:`setup`; the test split is predicted.
 
         Raises:
             InputError: Before :meth:`setup`, or if the split is empty.
         """
-        if self._splits is None:
-            raise InputError("call setup() before asking for the utterances of a split")
+        self._whole()
+        assert self._splits is not None
         return self._splits.part("test" if split == "predict" else split)
 
     def dataset(self, split: Split) -> SentimentDataset:
@@ -425,28 +435,41 @@ class SentimentDataModule(VideoDataModule):
         """Return what to do about a file that ends a loading process."""
         return "Repair the file or take it out of the data"
 
+    @property
+    def division(self) -> str:
+        """How utterances were divided into train, val and test; after :meth:`setup`."""
+        data = self._whole()
+        if self.fold is not None:
+            order = "" if self.fold_seed is None else f", order {self.fold_seed}"
+            return f"fold {self.fold} of {self.num_folds} by group{order}, seed {self.seed}"
+        if data.has_splits:
+            return "published"
+        alone = sum(not utterance.group for utterance in data.utterances)
+        if alone == len(data):
+            return f"by chance, seed {self.seed}"
+        rest = f", {alone} utterances without one by chance" if alone else ""
+        return f"by group{rest}, seed {self.seed}"
+
+    def doubts(self) -> list[str]:
+        """Return what may be wrong with the data, one sentence each; after :meth:`setup`."""
+        return doubts_of(self._whole())
+
     def describe(self, split: Split) -> dict[str, Any]:
         """Return what an evaluation must say about its data, as JSON types."""
         part = self.part(split)
-        spec = self._spec.to_dict()
+        spec = self.utterance_spec.to_dict()
         del spec["tokenizer"]
         seen, stored = self.clip_spec, bool(self.num_features)
-        division = f"by group, seed {self.seed}"
-        if self.fold is not None:
-            order = "" if self.fold_seed is None else f", order {self.fold_seed}"
-            division = f"fold {self.fold} of {self.num_folds} by group{order}, seed {self.seed}"
-        elif part.has_splits:
-            division = "published"
         protocol = "stored features"
         if not stored:
-            protocol = describe_reading(self._given, seen, self._spec, self.face is not None)
+            protocol = describe_reading(self._given, seen, self.utterance_spec)
         return {
             "data": part.name,
             "split": split,
             "split_hash": hashlib.sha256(
                 "\0".join(sorted(part.ids)).encode(errors="replace")
             ).hexdigest()[:16],
-            "division": division,
+            "division": self.division,
             "num_samples": len(part),
             "modalities": list(self._given),
             "decoder": "stored features" if stored else self.decoder,
@@ -456,7 +479,7 @@ class SentimentDataModule(VideoDataModule):
             "tokenizer": self.tokenizer or (f"{self.num_tokens} tokens" if self._words else None),
             "convention": part.convention,
             "shared_speakers": part.shared_speakers,
-            "notes": list(part.notes),
+            "notes": [*part.notes, *self.doubts()],
         }
 
     def _read(self) -> SentimentSet:

@@ -24,19 +24,18 @@ def modalities_of(data: SentimentSet) -> tuple[Modality, ...]:
 
 
 def describe_reading(
-    modalities: Sequence[Modality], clip: ClipSpec | None, spec: UtteranceSpec, faces: bool
+    modalities: Sequence[Modality], clip: ClipSpec | None, spec: UtteranceSpec
 ) -> str:
     """Return how files are read in one line.
 
     Args:
         modalities: What is read.
         clip: Frames and geometry.
-        spec: Sound and words.
-        faces: Whether faces take the place of frames.
+        spec: Sound, words, and whether faces take the place of frames.
     """
     parts = []
     if clip is not None:
-        parts.append(f"picture: {clip.describe()}{', around faces' if faces else ''}")
+        parts.append(f"picture: {clip.describe()}{', around faces' if spec.faces else ''}")
     if "sound" in modalities:
         evened = ", evened out by speaker" if spec.even_out else ""
         parts.append(f"sound: {spec.sample_rate} Hz, at most {spec.max_seconds:g} s{evened}")

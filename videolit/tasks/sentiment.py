@@ -16,7 +16,11 @@ from videolit.tasks.base import VideoTask, refuse_test_monitor
 from videolit.tasks.checkpoint import read_record
 from videolit.tasks.classes import label_order
 from videolit.tasks.groups import Schedule
-from videolit.tasks.sentiment_meeting import check_meeting, compare_with_training
+from videolit.tasks.sentiment_meeting import (
+    check_meeting,
+    check_monitors,
+    compare_with_training,
+)
 from videolit.tasks.sentiment_output import SentimentOutput, SentimentPrediction, prediction
 from videolit.tasks.sentiment_streams import streams_of
 from videolit.tasks.sentiment_targets import (
@@ -258,6 +262,7 @@ class SentimentTask(VideoTask):
         check_meeting(self, self._source, fitting=stage == "fit")
         self._meet(self._source)
         if stage == "fit":
+            check_monitors(self.trainer.callbacks, self.targets or {})  # type: ignore[attr-defined]
             self.clip_spec = self._source.clip_spec
             self.utterance_spec = self._source.utterance_spec
             self.constants = constants_of(
@@ -492,6 +497,10 @@ class SentimentTask(VideoTask):
         for target, metric in self.split_figures(split).items():
             found = figures_of(metric)
             found |= baseline_figures(target, metric, self.constants)
+            # So that the same two can be monitored on any scale.
+            for name in ("mae", "corr"):
+                if f"{name}_score" in found:
+                    found[name] = found[f"{name}_score"]
             for name, value in found.items():
                 if not name.startswith(_OF_CLASSES):
                     shown = split == "val" and name in bar

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
@@ -13,6 +14,13 @@ from videolit.types import InputError, SentimentSource
 
 if TYPE_CHECKING:
     from videolit.tasks.sentiment import SentimentTask
+
+# Figures by which an epoch may be chosen, and what a model must learn to have them.
+_MONITORED = {
+    "classes": ("val/weighted_f1", "val/macro_f1", "val/uar", "val/war"),
+    "score": ("val/mae", "val/corr", "val/ccc"),
+    "affect": ("val/ccc", "val/ccc_valence", "val/ccc_arousal"),
+}
 
 
 def check_meeting(task: SentimentTask, source: SentimentSource, *, fitting: bool) -> None:
@@ -48,6 +56,32 @@ def check_meeting(task: SentimentTask, source: SentimentSource, *, fitting: bool
         )
     if "text" in given and task.text is not None and not source.num_features.get("text"):
         _check_words(task.text, source)
+
+
+def check_monitors(callbacks: Sequence[Any], targets: Mapping[str, float]) -> None:
+    """Refuse callbacks that wait for a figure that the model's targets do not have.
+
+    Lightning would say so too, after a whole epoch.
+
+    Args:
+        callbacks: A trainer's.
+        targets: What the model learns.
+
+    Raises:
+        InputError: Names the callback, its figure, and those of the targets.
+    """
+    for callback in callbacks:
+        monitor = getattr(callback, "monitor", None)
+        owners = [name for name, figures in _MONITORED.items() if monitor in figures]
+        if owners and not any(name in targets for name in owners):
+            fitting = [_MONITORED[name][0] for name in targets]
+            raise InputError(
+                f"{type(callback).__name__} monitors {monitor}, a figure of "
+                f"{' and '.join(owners)}, and the model learns {', '.join(targets)}: monitor "
+                f"{' or '.join(fitting)} in the configuration. sentiment/folder_av_text is for "
+                "classes, sentiment/folder_scores for scores, sentiment/affect for valence and "
+                "arousal"
+            )
 
 
 def _check_stored(name: str, part: nn.Module, num_features: int) -> None:
