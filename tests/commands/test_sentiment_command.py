@@ -284,6 +284,44 @@ def test_files_of_one_name_have_folders_of_their_own(home, tmp_path):
     }
 
 
+def test_several_files_have_a_line_and_a_folder_each(home, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    (mine / "more").mkdir(parents=True)
+    for name, other in (("talk.mp4", "talk.mp4"), ("talk.wav", "more/talk.wav")):
+        shutil.copy(home / name, mine / other)
+    (mine / "broken.mp4").write_bytes(b"no video")
+    (mine / "words").mkdir()
+    shutil.copy(home / "talk.srt", mine / "words" / "talk.srt")
+    base = ["sentiment", "--ckpt_path", str(home / "best.ckpt"), "--accelerator", "cpu"]
+    assert cli.main([*base, str(mine), "--text", str(mine / "words"), "--out", "out"]) == 1
+    shown = capsys.readouterr().out
+    assert "1 of 3 files could not be used." in shown
+    assert "broken.mp4" in shown
+    assert "error:" in shown
+    made = sorted(path.parent.name for path in (tmp_path / "out").glob("*/sentiment.json"))
+    # more/talk.wav comes first and has the name; the transcript is of both.
+    assert made == ["talk", "talk.mp4"]
+    for name, file in zip(made, ("talk.wav", "talk.mp4"), strict=True):
+        record = json.loads((tmp_path / "out" / name / "sentiment.json").read_text())
+        expected = find(home, file, "talk.srt", window=4.0, hop=2.0)
+        assert record["windows"] == expected["windows"]
+    # Another run of the same files writes to the same places.
+    assert cli.main([*base, str(mine), "--out", "out"]) == 1
+    assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+def test_a_mistake_that_all_files_share_is_told_once(home, tmp_path, capsys):
+    base = ["sentiment", "--ckpt_path", str(home / "best.ckpt"), "--accelerator", "cpu"]
+    files = [str(home / "talk.mp4"), str(home / "talk.wav")]
+    assert cli.main([*base, *files, "--hop", "9"]) == 2
+    assert "files could not be used" not in capsys.readouterr().out
+    assert cli.main([*base, *files, "--text", str(home / "talk.srt")]) == 2
+    assert "is the transcript of one file, and there are 2" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert cli.main([*base, str(tmp_path / "empty")]) == 2
+    assert "the folder has no video and no sound file" in capsys.readouterr().err
+
+
 def test_labels_without_classes_are_polarities(home, tmp_path):
     path = save(tmp_path / "score.ckpt", ["sound"], targets={"score": 1.0}, class_names=None)
     record = find(home, "talk.wav", checkpoint=path, out=tmp_path / "out")
@@ -380,7 +418,7 @@ def test_numbers_beyond_the_range_are_kept_and_told(home, tmp_path, monkeypatch)
     assert ["triangle" in footer for footer in footers] == [False, True]
 
 
-def test_what_the_training_did_to_faces_and_speakers_is_noted(home, tmp_path, monkeypatch):
+def test_what_the_training_did_to_faces_and_speakers_is_noted(home, tmp_path):
     def noted(path, **settings):
         notes = find(home, path, **settings)["notes"]
         return [note for note in notes if "trained on" in note]
@@ -390,12 +428,12 @@ def test_what_the_training_did_to_faces_and_speakers_is_noted(home, tmp_path, mo
     (note,) = noted("talk.mp4", checkpoint=path)
     assert "all who are heard here are taken as one speaker" in note
     assert noted("mute.mp4", checkpoint=path) == []
-    # Not all checkpoints know.
     assert noted("mute.mp4") == []
-    monkeypatch.setattr(UtteranceSpec, "faces", True, raising=False)
-    (note,) = noted("mute.mp4")
+    spec = UtteranceSpec(max_seconds=6.0, tokenizer=WORDS.to_json(), faces=True)
+    path = save(tmp_path / "faces.ckpt", spec=spec)
+    (note,) = noted("mute.mp4", checkpoint=path)
     assert note.startswith("the model was trained on face crops and sees whole frames here")
-    assert noted("talk.wav") == []
+    assert noted("talk.wav", checkpoint=path) == []
 
 
 @pytest.mark.parametrize(

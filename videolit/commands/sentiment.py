@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -40,8 +40,22 @@ from videolit.types import MODALITIES, InputError, Modality, SentimentBatch, Utt
 Progressed = Callable[[str, float | None], None]
 
 
+class SentimentModel(NamedTuple):
+    """A checkpoint's model, ready to look at recordings.
+
+    Attributes:
+        task: The model, at rest on its device.
+        spec: How its training read utterances.
+        about: What a record says of it.
+    """
+
+    task: SentimentTask
+    spec: UtteranceSpec
+    about: dict[str, Any]
+
+
 def find_sentiment(
-    checkpoint: str | Path,
+    checkpoint: str | Path | SentimentModel,
     source: str | Path | None = None,
     *,
     text: str | Path | None = None,
@@ -68,7 +82,8 @@ def find_sentiment(
     only one.
 
     Args:
-        checkpoint: A ``.ckpt`` file of videolit, of a sentiment task.
+        checkpoint: A ``.ckpt`` file of videolit, of a sentiment task; or what
+            :func:`load_sentiment` made of one, for many recordings.
         source: A video or sound file; None = a transcript alone.
         text: A transcript (``.srt``, ``.vtt``, ``.csv``, ``.txt``); see
             :func:`~videolit.data.transcripts.read_transcript`. One without times is read whole:
@@ -79,8 +94,8 @@ def find_sentiment(
         out: Folder for ``sentiment.json``, ``.csv``, ``.vtt`` and ``.png``; None = no files.
         modalities: Which of ``video``, ``sound`` and ``text`` are used; None = all that there are.
         batch_size: Windows at once.
-        accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``.
-        trust: Also run model code from outside videolit that the checkpoint names.
+        accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``; of a file.
+        trust: Also run model code from outside videolit that the checkpoint names; of a file.
         progressed: Is told how far it is.
 
     Returns:
@@ -130,7 +145,12 @@ def find_sentiment(
     folder = None if out is None else Path(out)
     if folder is not None:
         check_folder(folder)
-    task, spec = _load(checkpoint, accelerator, trust)
+    model = (
+        checkpoint
+        if isinstance(checkpoint, SentimentModel)
+        else load_sentiment(checkpoint, accelerator=accelerator, trust=trust)
+    )
+    task, spec, about = model
     if window > spec.max_seconds:
         raise InputError(
             f"the model sees and hears at most {spec.max_seconds:g} s of an utterance, so a window "
@@ -168,7 +188,7 @@ def find_sentiment(
             "duration": rounded(found.duration),
             "measured": found.measured,
         },
-        "model": _about(task, checkpoint),
+        "model": about,
         "settings": {
             "window": window,
             "hop": hop,
@@ -209,9 +229,19 @@ def _silent(stage: str, share: float | None) -> None:
     """Let progress go unseen."""
 
 
-def _load(
-    checkpoint: str | Path, accelerator: str, trust: bool
-) -> tuple[SentimentTask, UtteranceSpec]:
+def load_sentiment(
+    checkpoint: str | Path, *, accelerator: str = "auto", trust: bool = False
+) -> SentimentModel:
+    """Load the model of a checkpoint, to look at many recordings.
+
+    Args:
+        checkpoint: A ``.ckpt`` file of videolit, of a sentiment task.
+        accelerator: Lightning's: ``auto``, ``cpu``, ``gpu``.
+        trust: Also run model code from outside videolit that the checkpoint names.
+
+    Raises:
+        InputError: If it cannot be used, or the device is not there.
+    """
     try:
         device = Fabric(accelerator=accelerator, devices=1).device
     except (MisconfigurationException, RuntimeError, ValueError) as problem:
@@ -229,7 +259,7 @@ def _load(
         raise InputError(
             f"{checkpoint}: does not say how utterances are read: it was never trained"
         )
-    return task.to(device).eval(), task.utterance_spec
+    return SentimentModel(task.to(device).eval(), task.utterance_spec, _about(task, checkpoint))
 
 
 def _usable(

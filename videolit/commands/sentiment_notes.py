@@ -59,7 +59,7 @@ def _cut_words(samples: WindowSamples, lines: Sequence[Line]) -> list[str]:
 def _training(samples: WindowSamples) -> list[str]:
     """Tell what the training's picture and sound had that a recording's cannot have."""
     notes = []
-    if "video" in samples.modalities and getattr(samples.spec, "faces", False):
+    if "video" in samples.modalities and samples.spec.faces:
         notes.append(
             "the model was trained on face crops and sees whole frames here: expect less of its "
             "picture, or give a video of faces"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,41 @@ def print_sentiment(console: Console, record: Mapping[str, Any], folder: Path) -
     names = [name for name in record["files"] if name != "sentiment.png"]
     print_line(console, "see", shown_text(folder / "sentiment.png"))
     print_line(console, "beside", ", ".join(names))
+
+
+def print_sentiments(
+    console: Console, rows: Sequence[tuple[Path, Path, dict[str, Any] | str]], out: Path
+) -> None:
+    """Print a line for each recording: its labels by their share of the time.
+
+    Args:
+        console: Where to print.
+        rows: The file, its folder, and its record, or why there is none.
+        out: The folder of all folders.
+    """
+    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
+    table.add_column("file", overflow="fold", max_width=max(console.width - 40, 16))
+    table.add_column("labels", overflow="fold")
+    for path, folder, found in rows:
+        name = Text(Path(shown_text(path)).name)
+        if isinstance(found, str):
+            table.add_row(name, Text(f"error: {shown_text(found)}", "red"))
+            continue
+        if folder.name != path.stem:
+            name.append(f" \N{RIGHTWARDS ARROW} {shown_text(folder.name)}{os.sep}", "dim")
+        said = ", ".join(f"{label} {share:.0%}" for label, share in found["shares"].items())
+        lacking = [each for each in found["model"]["modalities"] if found["missing"][each]]
+        told = Text(said or "nothing to go by in any window")
+        if lacking:
+            told.append(f"; {', '.join(lacking)} missing in places", "dim")
+        table.add_row(name, told)
+    console.print(table)
+    console.print()
+    bad = sum(isinstance(found, str) for _, _, found in rows)
+    if bad < len(rows):
+        print_line(console, "in", f"{shown_text(out)}{os.sep}, a folder for each file, by its name")
+    if bad:
+        console.print(f"{bad} of {len(rows)} files could not be used.", highlight=False)
 
 
 def missing_of(record: Mapping[str, Any], name: str) -> list[str]:
