@@ -91,6 +91,14 @@ def test_what_is_missing_is_hatched_and_says_why():
     assert sum(text == "50%" for text in texts(weights)) == 2
 
 
+def test_the_longest_legend_is_not_cut_beside_names_that_are_long():
+    legend = (
+        "1000 windows of 4.5 s · dark: label · pale: its probability · triangle: out of range "
+        "· below: weights · hatched: missing"
+    )
+    assert draw(footer=legend).texts[1].get_text() == legend
+
+
 def test_without_weights_only_what_is_used_is_told():
     used = np.ones((6, 3))
     used[:, 1] = 0

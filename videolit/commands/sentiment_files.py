@@ -145,10 +145,10 @@ def draw(record: Mapping[str, Any], moments: Moments) -> Any:  # noqa: ANN401 - 
     windows = f"{count} windows of {settings['window']:g} s" if count > 1 else "one window"
     learnt = model["weights"] == "learnt"
     means = mean_weights(record)
-    below = "weight" if learnt else "use"
+    below = "weights" if learnt else "use"
     legend = "dark: label · pale: its probability" if model["classes"] else "dark: label"
     if any((x < low).any() or (x > high).any() for x, (low, high) in numbers.values()):
-        legend += " · triangle: beyond the range"
+        legend += " · triangle: out of range"
     return sentiment_figure(
         moments.edges,
         moments.labels,
@@ -161,7 +161,7 @@ def draw(record: Mapping[str, Any], moments: Moments) -> Any:  # noqa: ANN401 - 
         modalities=model["modalities"],
         reasons=reasons,
         title=shown_name(Path(source["path"] or source["transcript"]).name),
-        footer=f"{windows} · {legend} · below: {below} of each modality, hatched where missing",
+        footer=f"{windows} · {legend} · below: {below} · hatched: missing",
     )
 
 
