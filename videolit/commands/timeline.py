@@ -141,8 +141,11 @@ def find_actions(
         raise InputError(f"timelines go into a folder, but {folder} is a file")
     task = load_task(checkpoint, trust=trust)
     if not isinstance(task, ActionTask):
+        other = {"SentimentTask": "sentiment", "SummaryTask": "summarize"}
+        verb = other.get(type(task).__name__)
+        use = f"; use it by `videolit {verb} FILE --ckpt_path ...`" if verb else ""
         raise InputError(
-            f"{checkpoint} is of a {type(task).__name__}: --window needs an ActionTask"
+            f"{checkpoint} is of a {type(task).__name__}: --window needs an ActionTask{use}"
         )
     _check_background(task, settings.background)
     wanted = [paths] if isinstance(paths, str | Path) else list(paths)
