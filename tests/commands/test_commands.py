@@ -197,7 +197,7 @@ def test_a_runs_own_configuration_starts_a_run_of_its_own(checkpoint, tiny_set, 
     settings = ["--config", str(run / "config.yaml"), "--ckpt_path", str(checkpoint)]
     assert cli.main(["test", *settings, "--trainer.enable_progress_bar", "false"]) == 0
     assert {file: (run / file).read_bytes() for file in before} == before
-    assert (run.parents[1] / "config" / "test_0").is_dir()
+    assert (run.parent / "test_0").is_dir()
 
 
 def test_predicting_labelled_parts_tells_them_apart(checkpoint, tiny_set, tmp_path):

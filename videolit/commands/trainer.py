@@ -69,6 +69,13 @@ class RunConfig(SaveConfigCallback):
             super().setup(trainer, pl_module, stage)
 
 
+def _experiment(config: Path) -> str:
+    """Return the name that runs of a configuration share; that of a run belongs to its runs."""
+    folder = config.absolute().parent
+    own = config.name == "config.yaml" and folder.name.startswith(("fit_", "test_"))
+    return folder.parent.name if own else config.stem
+
+
 class VideolitCLI(LightningCLI):
     """LightningCLI with videolit's callbacks, run folders and last words.
 
@@ -136,7 +143,7 @@ class VideolitCLI(LightningCLI):
         if chosen.trainer.enable_progress_bar is not False:
             self.trainer_defaults["callbacks"].append(RunProgress())
         if chosen.trainer.logger in (None, True) and not chosen.trainer.fast_dev_run:
-            name = Path(str(chosen.config[0])).stem if chosen.config else "run"
+            name = _experiment(Path(str(chosen.config[0]))) if chosen.config else "run"
             parent = Path(chosen.trainer.default_root_dir or "runs")
             version = claim_run(parent / name, str(self.subcommand))
             self.run_folder = parent / name / version
