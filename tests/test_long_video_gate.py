@@ -46,9 +46,11 @@ def write_training(root, num_videos):
 def test_planted_actions_are_found(tmp_path):
     """Six videos of unseen performers, backgrounds and speeds; all settings are the defaults.
 
-    Measured: 65 segments for 72 planted actions, mAP 0.87, 0.77 and 0.52 at tIoU 0.3, 0.5 and 0.7;
-    another draw 0.77, 0.74 and 0.49. Both controls: 0.00. With 20 videos and 10 epochs three runs
-    gave 0.75, 0.64 and 0.57 at 0.5: too close to the bound. About 180 s of one core.
+    The last epoch is tested: the best one is the first of several that get all validation windows
+    right, when the model is half trained (mAP 0.64 and 0.56 at tIoU 0.5 of two draws of the files,
+    which x264 writes with small differences; the last epoch of the same runs 0.69 and 0.68). Of
+    those, 61 and 59 segments for 72 planted actions, mAP 0.80 and 0.78 at 0.3, 0.39 and 0.33 at
+    0.7. Both controls: 0.00. About 180 s of one core.
     """
     listing = write_training(tmp_path, 24)
     code = cli.main(
@@ -58,7 +60,7 @@ def test_planted_actions_are_found(tmp_path):
         + ["--seed_everything", "0"]
     )
     assert code == 0
-    checkpoint = tmp_path / "runs/small_cnn_rnn/fit_0/checkpoints/best.ckpt"
+    checkpoint = tmp_path / "runs/small_cnn_rnn/fit_0/checkpoints/last.ckpt"
     truth, files = [], []
     for number in range(6):
         path = tmp_path / f"test{number}.mp4"
