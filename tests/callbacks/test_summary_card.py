@@ -326,7 +326,7 @@ def test_all_verbs_run_from_the_command_line(stored, tmp_path, capsys):
     told = capsys.readouterr().out
     for words in ("people, each with the others", "evenly spread shots", "Temporal audit: "):
         assert words in told
-    assert (tmp_path / "config" / "predict_0" / "predictions.jsonl").is_file()
+    assert (run.parent / "predict_0" / "predictions.jsonl").is_file()
 
 
 def test_summaries_of_annotators_have_a_protocol_of_their_own(tmp_path):
