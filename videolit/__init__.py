@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from videolit.commands.predict import predict
-    from videolit.commands.sentiment import find_sentiment
+    from videolit.commands.sentiment import find_sentiment, load_sentiment
     from videolit.commands.summarize import summarize
     from videolit.commands.timeline import find_actions
     from videolit.data.action import ActionDataModule
@@ -35,6 +35,7 @@ _HOME = {
     "VideoReader": "videolit.data.reader",
     "find_actions": "videolit.commands.timeline",
     "find_sentiment": "videolit.commands.sentiment",
+    "load_sentiment": "videolit.commands.sentiment",
     "load_task": "videolit.tasks.checkpoint",
     "predict": "videolit.commands.predict",
     "summarize": "videolit.commands.summarize",
@@ -53,6 +54,7 @@ __all__ = [
     "__version__",
     "find_actions",
     "find_sentiment",
+    "load_sentiment",
     "load_task",
     "predict",
     "summarize",

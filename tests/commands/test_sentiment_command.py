@@ -164,6 +164,14 @@ def test_a_model_with_some_encoders_says_that_it_has_no_others(home, tmp_path, n
     assert (record["source"]["transcript"] is None) == ("text" not in names)
 
 
+def test_a_loaded_model_answers_as_its_file_does(home):
+    model = videolit.load_sentiment(home / "best.ckpt", accelerator="cpu")
+    given = {"text": home / "talk.srt", "window": 3.0, "hop": 1.5}
+    assert videolit.find_sentiment(model, home / "talk.mp4", **given) == find(
+        home, "talk.mp4", "talk.srt"
+    )
+
+
 def test_only_what_is_asked_for_is_used(home):
     record = find(home, "talk.mp4", "talk.srt", modalities=["sound"])
     assert all(window["modalities"]["sound"]["weight"] == 1 for window in record["windows"])

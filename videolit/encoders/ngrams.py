@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from videolit.encoders.words import check_tokens
-from videolit.ops.tokens import PAD, SEPARATOR, SPEAKER, SPECIAL
+from videolit.encoders.words import check_num_tokens, check_tokens
+from videolit.ops.tokens import PAD, SEPARATOR, SPEAKER
 from videolit.types import InputError
 
 # Greater than any n-gram's number: places of the table that hold none.
@@ -53,11 +53,7 @@ class NGramEncoder(nn.Module):
         min_count: int = 2,
     ) -> None:
         super().__init__()
-        if num_tokens <= len(SPECIAL):
-            raise InputError(
-                f"num_tokens must be above {len(SPECIAL)}, the special tokens, got {num_tokens}: "
-                "give the size of the tokenizer's vocabulary, len(tokenizer)"
-            )
+        check_num_tokens(num_tokens)
         if min(num_features, num_grams, min_count) < 1:
             raise InputError(
                 "num_features, num_grams and min_count must be at least 1, got "

@@ -56,11 +56,7 @@ class TextEncoder(nn.Module):
         token_dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        if num_tokens <= len(SPECIAL):
-            raise InputError(
-                f"num_tokens must be above {len(SPECIAL)}, the special tokens, got {num_tokens}: "
-                "give the size of the tokenizer's vocabulary, len(tokenizer)"
-            )
+        check_num_tokens(num_tokens)
         check_heads(hidden_size, num_heads, even=True)
         if num_layers < 0 or num_context < 0:
             raise InputError(
@@ -151,6 +147,19 @@ class TextEncoder(nn.Module):
         gists = torch.tanh(self.gist(self.drop(bags)))
         found: Tensor = self.drop(self.recall(gists.flatten(1)))
         return found
+
+
+def check_num_tokens(num_tokens: int) -> None:
+    """Refuse a vocabulary that has no words.
+
+    Raises:
+        InputError: If it has the special tokens at most.
+    """
+    if num_tokens <= len(SPECIAL):
+        raise InputError(
+            f"num_tokens must be above {len(SPECIAL)}, the special tokens, got {num_tokens}: "
+            "give the size of the tokenizer's vocabulary, len(tokenizer)"
+        )
 
 
 def check_tokens(encoder: nn.Module, tokens: Tensor, mask: Tensor) -> None:
