@@ -43,7 +43,7 @@ class Seen(Callback):
         self.steps.append((trainer.current_epoch, batch_idx, batch["index"].tolist(), pixels))
 
 
-def train(root, folder, workers, seen, resumed=None, limits=None, **settings):
+def train(root, folder, workers, seen, resumed=None, limits=None, more=(), **settings):
     pl.seed_everything(0, verbose=False)
     task = ActionTask(SmallFrameEncoder(width=4), MeanPool)
     trainer = pl.Trainer(
@@ -56,6 +56,7 @@ def train(root, folder, workers, seen, resumed=None, limits=None, **settings):
         callbacks=[
             seen,
             ModelCheckpoint(folder, every_n_train_steps=1, filename="{step}", save_top_k=-1),
+            *more,
         ],
     )
     data = module(root, num_workers=workers, **settings)
@@ -96,6 +97,19 @@ def test_runs_with_limits_go_on_too(limits, tiny_set, tmp_path):
         rest = Seen()
         train(tiny_set, folder, 0, rest, folder / f"step={cut}.ckpt", limits=limits)
         assert rest.steps == whole.steps[cut:]
+
+
+def test_after_an_epoch_that_a_limit_ended_the_next_one_is_whole(tiny_set, tmp_path):
+    whole = Seen()
+    train(tiny_set, tmp_path / "whole", 0, whole)
+    per_epoch = len(whole.steps) // 3
+    first = Seen()
+    last = ModelCheckpoint(tmp_path, filename="last", enable_version_counter=False)
+    train(tiny_set, tmp_path, 0, first, limits={"max_steps": per_epoch + 2}, more=[last])
+    assert first.steps == whole.steps[: per_epoch + 2]
+    rest = Seen()
+    train(tiny_set, tmp_path, 0, rest, tmp_path / "last.ckpt")
+    assert rest.steps == whole.steps[2 * per_epoch :]
 
 
 def test_another_batch_size_within_an_epoch_is_told(tiny_set, tmp_path):

@@ -89,11 +89,17 @@ class ClipLoader(DataLoader[Any]):
     trainer: pl.Trainer | None = None
     _handed_out = 0
     _begin = 0
+    # Which epoch begins there; None = whichever comes next.
+    _begin_epoch: int | None = None
     _workers: Sequence[Any] = ()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override] # torch promises its own class
         """Yield the batches of an epoch, or what is left of it."""
-        self._handed_out, self._begin = self._begin, 0
+        begin, self._begin = self._begin, 0
+        if self.trainer is not None and self._begin_epoch not in (None, self.trainer.current_epoch):
+            # An epoch that a limit of steps or time ended counts as done: the next one is whole.
+            begin = 0
+        self._handed_out = begin
         if isinstance(self.sampler, ClipSampler):
             if self.trainer is not None:
                 # Lightning tells the sampler too, but not always right when a run is resumed.
@@ -136,11 +142,13 @@ class ClipLoader(DataLoader[Any]):
         """Return the place in the epoch, which is its start when all batches were handed out."""
         whole = len(self) if self.trainer is None else self.trainer.num_training_batches
         done = self._handed_out if self._handed_out < whole else 0
-        return {"batches": done, "samples_a_step": self._samples_a_step}
+        epoch = None if self.trainer is None else self.trainer.current_epoch
+        return {"batches": done, "samples_a_step": self._samples_a_step, "epoch": epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next pass at a place in the epoch."""
         self._begin = int(state["batches"])
+        self._begin_epoch = state.get("epoch")
         if self._begin and state["samples_a_step"] != self._samples_a_step:
             rank_zero_warn(
                 f"the checkpoint was saved within an epoch of {state['samples_a_step']} videos a "
