@@ -53,8 +53,12 @@ CONFIG = {
         "callbacks": [
             {
                 "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-                "init_args": {"monitor": "val/loss", "filename": "best", "save_last": True},
-            }
+                "init_args": {"monitor": "val/loss", "filename": "best"},
+            },
+            {
+                "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+                "init_args": {"filename": "last", "enable_version_counter": False},
+            },
         ],
     },
 }
@@ -67,9 +71,12 @@ def run(tmp_path_factory):
     root = write_own_set(folder / "own", speakers=6)
     config = folder / "tiny.yaml"
     config.write_text(yaml.safe_dump(CONFIG))
+    lexicon = folder / "rated.csv"
+    lexicon.write_text("lovely,2\nsad,-2\n")
 
     def start(verb, *more):
         base = [verb, "--config", str(config), "--data.root", str(root)]
+        base += ["--data.lexicon", str(lexicon)]
         return cli.main([*base, "--trainer.default_root_dir", str(folder / "runs"), *more])
 
     assert start("fit") == 0
@@ -126,11 +133,14 @@ def test_a_set_without_training_utterances_is_read_by_the_checkpoints_words(run,
         table.writerows(rows)
     best = last(folder, "fit") / "checkpoints" / "best.ckpt"
     tested = ("--data.root", str(folder / "own" / "tested.csv"), "--data.fold", "null")
+    tested += ("--data.lexicon", "null")
     with pytest.warns(UserWarning, match="of 12 test utterances were used in training"):
         assert start("test", "--ckpt_path", str(best), *tested) == 0
     card = json.loads(next(last(folder, "test").glob("evaluation-*.json")).read_text())
     assert card["num_samples"] == len(rows)
     assert card["num_with"]["text"] > 0
+    # The checkpoint brings them.
+    assert card["tokenizer"].endswith("tokens, 2 rated words")
     capsys.readouterr()
 
 
@@ -186,9 +196,8 @@ def test_training_goes_on_as_if_it_had_not_stopped(run):
     start, folder = run
     whole = torch.load(last(folder, "fit") / "checkpoints" / "last.ckpt", weights_only=True)
 
-    # Ends within an epoch of two batches.
     assert len(whole["videolit_train_ids"]) == 6
-    assert start("fit", "--trainer.max_steps", "3", "--model.schedule", "constant") == 0
+    assert start("fit", "--trainer.max_epochs", "3", "--model.schedule", "constant") == 0
     half = last(folder, "fit") / "checkpoints" / "last.ckpt"
     assert start("fit", "--model.schedule", "constant", "--ckpt_path", str(half)) == 0
     resumed = torch.load(last(folder, "fit") / "checkpoints" / "last.ckpt", weights_only=True)

@@ -409,6 +409,35 @@ def test_sound_falls_silent_in_blocks_and_signs_between_words_stay(own, tmp_path
     assert (frames.flatten(2).any(2) & whole["video_mask"]).any(1)[there].all()
 
 
+def test_how_a_word_is_rated_is_lost_with_it(own, tmp_path, monkeypatch):
+    seen = []
+
+    def spy(task, batch):
+        if "text" in batch:
+            seen.append(batch["text"])
+        return streams_of(task, batch)
+
+    monkeypatch.setattr("videolit.callbacks.sentiment_audit.streams_of", spy)
+    lexicon = tmp_path / "rated.csv"
+    lexicon.write_text("lovely,2\nsad,-2\n")
+    more = {"kind": SentimentDataModule, "batch_size": 6, "lexicon": str(lexicon), **OWN}
+    audit, _ = audited(tmp_path, own, own_task(), **more)
+    whole, *changed = seen
+    marks = (whole >= 6) & (whole <= 9)
+    assert marks.any()
+    words = marks.roll(-1, 1)
+    lost = [(batch == 1) for batch in changed]
+    assert all((gone[marks] == gone[words]).all() for gone in lost)
+    assert {bool(gone[marks].any()) for gone in lost} == {True, False}
+    # A mark is no word, so the same ones are lost as without a list.
+    plain, _ = audited(tmp_path / "plain", own, own_task(), **more | {"lexicon": None})
+    shares = [
+        [point["share_lost"] for point in each.result["dropping"]["text"][1:]]
+        for each in (audit, plain)
+    ]
+    assert shares[0] == shares[1]
+
+
 def test_the_command_line_tests_sentiment_with_it(stored, tmp_path, capsys):
     settings = {
         "model": {

@@ -484,6 +484,7 @@ def test_faces_that_cannot_be_used_are_told_with_their_file(tmp_path):
         ({"context": -1}, "context must be at least 0"),
         ({"max_seconds": 0.0}, "max_seconds must be above 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"tokenizer": "bert", "lexicon": "vader"}, "leave out tokenizer or lexicon"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings, said):

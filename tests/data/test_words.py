@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from videolit.data.words import Utterance, WordTokenizer, pad_tokens, split_words
-from videolit.ops.tokens import PAD, SEPARATOR, SPEAKER, SPECIAL, UNKNOWN
+from videolit.ops.tokens import MARKS, PAD, SEPARATOR, SPEAKER, SPECIAL, UNKNOWN
 from videolit.types import InputError
 
 TEXTS = [
@@ -118,6 +118,14 @@ def test_sequences_are_padded_at_their_end():
                 json.dumps({"format": "videolit words 1", "tokens": [1]})
             ),
             "tokens must be a list of texts",
+        ),
+        (lambda: WordTokenizer(SPECIAL, {"a": MARKS[0]}), "needs the tokens <very negative>"),
+        (lambda: WordTokenizer((*SPECIAL, *MARKS), {"a": "<bad>"}), "the marks .*, got <bad>"),
+        (
+            lambda: WordTokenizer.from_json(
+                json.dumps({"format": "videolit words 2", "tokens": SPECIAL, "marks": {"a": 1}})
+            ),
+            "marks must be lists of words",
         ),
     ],
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import lightning.pytorch as pl
 import torch
@@ -39,9 +39,10 @@ PROTOCOL = {
     "of the subset, the baseline is of the same samples",
     "dropping": "each real step of the modality is lost with the rate as probability, drawn from "
     "the sample's index; one always stays, and a higher rate loses what a lower one does, and "
-    "more. Frames and stored features become 0, words the unknown word (signs between them stay), "
-    f"sound falls silent in blocks of {1000 * BLOCK_SECONDS:.0f} ms. The model is not told which "
-    "(Yuan et al. 2021, TFR-Net). A sample that lacks the modality counts as it is",
+    "more. Frames and stored features become 0, words the unknown word (signs between them stay, "
+    "how a word is rated goes with it), sound falls silent in blocks of "
+    f"{1000 * BLOCK_SECONDS:.0f} ms. The model is not told which (Yuan et al. 2021, TFR-Net). A "
+    "sample that lacks the modality counts as it is",
     "together": "the same steps are lost in all modalities at once as in each alone",
 }
 
@@ -62,7 +63,7 @@ class SentimentAudit(pl.Callback):
         self._store: SampleScores | None = None
         self._variants: list[Variant] = []
         self._path: Path | None = None
-        self._signs: tuple[int, list[int]] = UNKNOWN, []
+        self._signs = _Signs()
         self._block = 1
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,7 +71,7 @@ class SentimentAudit(pl.Callback):
         task, spec = sentiment_task_of(pl_module), sentiment_data_of(trainer).utterance_spec
         assert task.answers is not None
         self._variants = variants_of(task.names)
-        self._signs = _signs(spec.tokenizer)
+        self._signs = _signs_of(spec.tokenizer)
         self._block = round(BLOCK_SECONDS * spec.sample_rate)
         width = len(self._variants) * sum(task.answers.sizes.values())
         width += len(task.names) * len(RATES)
@@ -121,27 +122,30 @@ class SentimentAudit(pl.Callback):
                 nothing = torch.full((len(batch["index"]), len(RATES)), torch.nan)
                 shares.append(nothing.to(task.device))
                 continue
-            values, unknown = tensors[name], None
+            values, signs = tensors[name], None
             if name == "text" and values.ndim == 2:
-                unknown, signs = self._signs
-                mask = mask & ~torch.isin(values, values.new_tensor(signs))
+                signs = self._signs
+                marks = torch.isin(values, values.new_tensor(signs.marks))
+                mask = mask & ~marks & ~torch.isin(values, values.new_tensor(signs.kept))
             block = self._block if name == "sound" and values.ndim == 2 else 1
             seeds = batch["index"] * len(MODALITIES) + MODALITIES.index(name)
             numbers = step_numbers(mask, seeds, block)
+            counted = mask.sum(1)
+            gone = [(numbers < rate).sum(1) / counted for rate in RATES]
+            shares.append(torch.stack(gone, 1))
+            if signs is not None:
+                numbers = torch.where(marks, numbers.roll(1, 1), numbers)
             others = {f"{n}{part}" for n in MODALITIES for part in ("", "_mask", "_seconds")}
             own = {name, f"{name}_mask", f"{name}_seconds"}
             rest = {key: value for key, value in batch.items() if key not in others - own}
             for rate in RATES:
                 left = (
                     drop_steps(values, numbers, rate)
-                    if unknown is None
-                    else drop_tokens(values, numbers, rate, unknown)
+                    if signs is None
+                    else drop_tokens(values, numbers, rate, signs.unknown)
                 )
                 alone = cast("SentimentBatch", {**rest, name: left})
                 found[name, rate] = streams_of(task, alone)[name]
-            counted = mask.sum(1)
-            gone = [(numbers < rate).sum(1) / counted for rate in RATES]
-            shares.append(torch.stack(gone, 1))
         return found, shares
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -211,10 +215,25 @@ def answers_of(task: SentimentTask, streams: Mapping[str, Stream]) -> Tensor:
     return found
 
 
-def _signs(tokenizer: str | None) -> tuple[int, list[int]]:
-    """Return a tokenizer's number of the unknown word, and those of tokens that are no words."""
-    if tokenizer is not None:
-        words = read_tokenizer(tokenizer)
-        if isinstance(words, HFTokenizer):
-            return words.unknown_id, words.encode("").tolist()
-    return UNKNOWN, [PAD, MASK, SPEAKER, SEPARATOR, CAPITALS]
+class _Signs(NamedTuple):
+    """Numbers of tokens that are no words.
+
+    Attributes:
+        unknown: The unknown word.
+        kept: What stays when words are dropped.
+        marks: What goes with the word before it.
+    """
+
+    unknown: int = UNKNOWN
+    kept: Sequence[int] = (PAD, MASK, SPEAKER, SEPARATOR, CAPITALS)
+    marks: Sequence[int] = ()
+
+
+def _signs_of(tokenizer: str | None) -> _Signs:
+    """Return the signs of a tokenizer, given as its JSON text."""
+    if tokenizer is None:
+        return _Signs()
+    words = read_tokenizer(tokenizer)
+    if isinstance(words, HFTokenizer):
+        return _Signs(words.unknown_id, words.encode("").tolist())
+    return _Signs(marks=words.mark_ids)

@@ -34,6 +34,7 @@ from videolit.data.utterance_media import FaceFinder
 from videolit.data.utterance_reading import describe_reading, modalities_of
 from videolit.data.utterance_words import (
     Tokenizer,
+    describe_tokenizer,
     make_tokenizer,
     read_tokenizer,
     said,
@@ -81,6 +82,9 @@ class SentimentDataModule(VideoDataModule):
         num_pieces: Most pieces of words in it, beside single characters.
         min_count: Occurrences below which a word is not kept whole.
         min_speaker_count: Utterances below which a speaker is just a speaker.
+        lexicon: A list of words with ratings, or ``"vader"`` (extra ``lexicon``): how positive a
+            word is, is told beside it. Helps small sets, where many words are rare; see
+            :func:`~videolit.data.lexicon.read_lexicon`.
         train_transform: Augmentation of the picture; None = :class:`ClipTransform`'s defaults.
         sound_transform: Augmentation of the sound; None = :class:`SoundTransform`'s defaults.
         even_out: Take away what each speaker sounds like on average, from all of their utterances
@@ -136,6 +140,7 @@ class SentimentDataModule(VideoDataModule):
         num_pieces: int = 1000,
         min_count: int = 2,
         min_speaker_count: int = 100,
+        lexicon: str | None = None,
         train_transform: ClipTransform | None = None,
         sound_transform: SoundTransform | None = None,
         even_out: bool = False,
@@ -188,6 +193,11 @@ class SentimentDataModule(VideoDataModule):
             raise InputError(
                 f"utterances have one view and one crop, got {clip.num_views} and {clip.num_crops}"
             )
+        if tokenizer is not None and lexicon is not None:
+            raise InputError(
+                "a lexicon marks the words of videolit's own tokenizer: leave out tokenizer or "
+                "lexicon"
+            )
         if fold is not None and (test_groups is not None or not 0 <= fold < num_folds):
             raise InputError(
                 f"fold must be in 0 to {num_folds - 1}, without test_groups, got {fold}"
@@ -205,6 +215,7 @@ class SentimentDataModule(VideoDataModule):
         self.num_pieces = num_pieces
         self.min_count = min_count
         self.min_speaker_count = min_speaker_count
+        self.lexicon = lexicon
         self.train_transform = train_transform
         self.sound_transform = sound_transform
         self.even_out = even_out
@@ -352,6 +363,7 @@ class SentimentDataModule(VideoDataModule):
                     num_pieces=self.num_pieces,
                     min_count=self.min_count,
                     min_speaker_count=self.min_speaker_count,
+                    lexicon=self.lexicon,
                 )
         needed: dict[str | None, tuple[Literal["train", "val", "test"], ...]] = {
             "fit": ("train", "val"),
@@ -476,7 +488,7 @@ class SentimentDataModule(VideoDataModule):
             "clip": None if seen is None else seen.to_dict(),
             "protocol": protocol,
             "utterances": spec,
-            "tokenizer": self.tokenizer or (f"{self.num_tokens} tokens" if self._words else None),
+            "tokenizer": self.tokenizer or (self._words and describe_tokenizer(self._words)),
             "convention": part.convention,
             "shared_speakers": part.shared_speakers,
             "notes": [*part.notes, *self.doubts()],

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videolit.data.hf_words import HFTokenizer
+from videolit.data.lexicon import marks_of, read_lexicon
 from videolit.data.sentiment_records import SentimentSet
 from videolit.data.words import Utterance, WordTokenizer
 from videolit.ops.tokens import SEPARATOR
@@ -45,6 +46,7 @@ def make_tokenizer(
     num_pieces: int,
     min_count: int,
     min_speaker_count: int,
+    lexicon: str | None = None,
 ) -> Tokenizer:
     """Load a tokenizer, or learn one from the words of a training split.
 
@@ -55,6 +57,7 @@ def make_tokenizer(
         num_pieces: Most pieces of words.
         min_count: Occurrences below which a word is not kept whole.
         min_speaker_count: Utterances below which a speaker is just a speaker.
+        lexicon: Words with ratings; see :func:`~videolit.data.lexicon.read_lexicon`.
 
     Raises:
         InputError: If it cannot be had, or there are no words.
@@ -67,7 +70,14 @@ def make_tokenizer(
         num_pieces=num_pieces,
         min_count=min_count,
         min_speaker_count=min_speaker_count,
+        marks=None if lexicon is None else marks_of(read_lexicon(lexicon)),
     )
+
+
+def describe_tokenizer(tokenizer: Tokenizer) -> str:
+    """Return what an evaluation says of a tokenizer."""
+    marked = 0 if isinstance(tokenizer, HFTokenizer) else len(tokenizer.marks)
+    return f"{len(tokenizer)} tokens" + (f", {marked} rated words" if marked else "")
 
 
 def separator_of(tokenizer: Tokenizer) -> int:

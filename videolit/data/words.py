@@ -7,18 +7,19 @@ import dataclasses
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
 
 from videolit.ops.files import atomic_path
-from videolit.ops.tokens import CAPITALS, PAD, SEPARATOR, SPEAKER, SPECIAL, UNKNOWN
+from videolit.ops.tokens import CAPITALS, MARKS, PAD, SEPARATOR, SPEAKER, SPECIAL, UNKNOWN
 from videolit.types import InputError
 
-_FORMAT = "videolit words 1"
+# The second has marks; without any, the first is written, which older versions read too.
+_FORMATS = ("videolit words 1", "videolit words 2")
 # Longer substrings are seldom shared by words of different stems.
 _LONGEST_PIECE = 6
 _CONTINUES = "##"
@@ -68,16 +69,21 @@ class WordTokenizer:
     vocabulary has, from left to right, as WordPiece does it (Wu et al. 2016, arXiv:1609.08144,
     section 4.1); a character never seen is ``<unknown>``.
 
+    With a list of rated words, a token for how positive a word is stands behind it: what a model
+    learns of ``<very positive>`` holds for all such words, also for those it never saw.
+
     Args:
         tokens: The vocabulary: :data:`~videolit.ops.tokens.SPECIAL` first, then words, ``##`` and
             a piece for parts of words, and ``@`` and a name for speakers. A token's number is its
             place.
+        marks: Token that stands behind a word, one of :data:`~videolit.ops.tokens.MARKS`, by word.
 
     Raises:
-        InputError: If the special tokens are not first, or a token comes twice.
+        InputError: If the special tokens are not first, a token comes twice, or marks are missing.
     """
 
     tokens: tuple[str, ...]
+    marks: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the vocabulary and number its tokens."""
@@ -90,6 +96,11 @@ class WordTokenizer:
         if len(numbers) != len(self.tokens):
             twice = [token for token, n in collections.Counter(self.tokens).items() if n > 1]
             raise InputError(f"tokens come twice in the vocabulary: {', '.join(twice[:5])}")
+        if self.marks and not set(MARKS) <= set(self.tokens):
+            raise InputError(f"a vocabulary with marked words needs the tokens {', '.join(MARKS)}")
+        strange = sorted(set(self.marks.values()) - set(MARKS))
+        if strange:
+            raise InputError(f"expected the marks {', '.join(MARKS)}, got {', '.join(strange)}")
         object.__setattr__(self, "_numbers", numbers)
 
     def __len__(self) -> int:
@@ -104,6 +115,7 @@ class WordTokenizer:
         num_pieces: int = 1000,
         min_count: int = 2,
         min_speaker_count: int = 100,
+        marks: Mapping[str, str] | None = None,
     ) -> WordTokenizer:
         """Learn the vocabulary of training texts. The same texts give the same vocabulary.
 
@@ -114,6 +126,8 @@ class WordTokenizer:
                 with the most letters in different words. All single characters are pieces too.
             min_count: Occurrences below which a word is not kept whole.
             min_speaker_count: Utterances below which a speaker is just ``<speaker>``.
+            marks: What stands behind words of a list; see
+                :func:`~videolit.data.lexicon.marks_of`.
 
         Raises:
             InputError: If a number is below 0 (``min_count``, ``min_speaker_count``: 1), or the
@@ -136,11 +150,17 @@ class WordTokenizer:
         whole = [word for word, count in _ranked(words) if count >= min_count][:num_words]
         named = [name for name, count in _ranked(speakers) if count >= min_speaker_count]
         pieces = _find_pieces(words, num_pieces)
-        return cls((*SPECIAL, *dict.fromkeys([*whole, *pieces, *named])))
+        first = MARKS if marks else ()
+        return cls((*SPECIAL, *dict.fromkeys([*first, *whole, *pieces, *named])), marks or {})
 
     def word_ids(self, text: str) -> list[int]:
         """Return the token numbers of a text; ``[]`` for one without words."""
-        return [number for word in split_words(text) for number in self._word(word)]
+        found: list[int] = []
+        for word in split_words(text):
+            found += self._word(word)
+            if word in self.marks:
+                found.append(self._lookup[self.marks[word]])
+        return found
 
     def encode(
         self,
@@ -183,7 +203,13 @@ class WordTokenizer:
 
     def to_json(self) -> str:
         """Return the vocabulary as JSON text; :meth:`from_json` reads it."""
-        return json.dumps({"format": _FORMAT, "tokens": self.tokens}, ensure_ascii=False)
+        content: dict[str, object] = {"format": _FORMATS[bool(self.marks)], "tokens": self.tokens}
+        if self.marks:
+            content["marks"] = {
+                mark: sorted(word for word, its in self.marks.items() if its == mark)
+                for mark in MARKS
+            }
+        return json.dumps(content, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> WordTokenizer:
@@ -196,17 +222,26 @@ class WordTokenizer:
             content = json.loads(text)
         except json.JSONDecodeError as problem:
             raise InputError(f"not a vocabulary: no JSON ({problem})") from problem
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise InputError(f'not a vocabulary: expected {{"format": "{_FORMAT}", "tokens": […]}}')
-        tokens = content.get("tokens")
-        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+        if not isinstance(content, dict) or content.get("format") not in _FORMATS:
+            raise InputError(
+                f'not a vocabulary: expected {{"format": "{_FORMATS[0]}", "tokens": […]}}'
+            )
+        tokens, marks = content.get("tokens"), content.get("marks", {})
+        if not _are_texts(tokens):
             raise InputError("not a vocabulary: tokens must be a list of texts")
-        return cls(tuple(tokens))
+        if not isinstance(marks, dict) or not all(map(_are_texts, marks.values())):
+            raise InputError("not a vocabulary: marks must be lists of words by mark")
+        return cls(tuple(tokens), {word: mark for mark in marks for word in marks[mark]})
 
     def save(self, path: Path) -> None:
         """Write the vocabulary to a JSON file."""
         with atomic_path(path) as part:
             part.write_text(self.to_json(), encoding="utf-8")
+
+    @property
+    def mark_ids(self) -> list[int]:
+        """Token numbers of the marks behind rated words; ``[]`` without a list of words."""
+        return [self._lookup[mark] for mark in MARKS if self.marks]
 
     @property
     def _lookup(self) -> dict[str, int]:
@@ -246,6 +281,10 @@ def pad_tokens(sequences: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         tokens[row, : len(each)] = each
         mask[row, : len(each)] = True
     return tokens, mask
+
+
+def _are_texts(found: object) -> TypeGuard[list[str]]:
+    return isinstance(found, list) and all(isinstance(each, str) for each in found)
 
 
 def _speaker_token(speaker: str) -> str:
