@@ -161,6 +161,34 @@ def test_predictions_tell_what_each_modality_says_and_why_one_is_missing(run):
     }
 
 
+def test_what_nobody_labelled_can_be_predicted_and_nothing_else(run, tmp_path, capsys):
+    start, folder = run
+    with (folder / "own" / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    columns = [name for name in rows[0] if name not in ("label", "score", "valence", "arousal")]
+    new = folder / "own" / "new.csv"
+    with new.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
+    best = str(last(folder, "fit") / "checkpoints" / "best.ckpt")
+    more = ("--data.root", str(new))
+    assert start("predict", "--ckpt_path", best, *more) == 0
+    found = (last(folder, "predict") / "predictions.jsonl").read_text().splitlines()
+    said = [json.loads(line) for line in found]
+    assert len(said) == len(rows)
+    assert all(set(row["probabilities"]) == {"glad", "sad"} for row in said)
+    # As the labelled set is answered, whose labels predicting never reads.
+    assert start("predict", "--ckpt_path", best) == 0
+    known = (last(folder, "predict") / "predictions.jsonl").read_text().splitlines()
+    assert set(known) < set(found)
+    for verb, why in (("fit", "the train split is empty"), ("test", "nothing to test")):
+        ckpt = () if verb == "fit" else ("--ckpt_path", best)
+        assert start(verb, *ckpt, *more, "--trainer.default_root_dir", str(tmp_path)) == 2
+        told = capsys.readouterr().err
+        assert f"{why}: none of the utterances has a label, score, valence or arousal" in told
+
+
 def test_a_checkpoint_gives_equal_answers_in_a_fresh_process(run, tmp_path):
     _, folder = run
     best = last(folder, "fit") / "checkpoints" / "best.ckpt"

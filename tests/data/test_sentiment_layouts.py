@@ -572,16 +572,27 @@ def test_a_manifest_tells_every_wrong_cell(tmp_path):
     ]
 
 
-def test_a_manifest_needs_its_files_and_something_said(tmp_path):
+def test_a_manifest_needs_its_files(tmp_path):
     write_rows(tmp_path / "manifest.csv", ["path", "label"], [["gone.mp4", "a"]])
     with pytest.raises(InputError, match=r"1 of 1 files are missing: gone\.mp4"):
         read_sentiment_set(tmp_path)
     (only,) = read_sentiment_set(tmp_path, allow_missing=True).utterances
     assert (only.path, only.problem) == (None, "the file is missing")
-    write_rows(tmp_path / "manifest.csv", ["path", "mood"], [["gone.mp4", "a"]])
-    with pytest.raises(
-        InputError, match="expected one of the columns label, score, valence, arousal"
-    ):
+
+
+def test_what_nobody_labelled_is_read_too(tmp_path):
+    for name in ("a.mp4", "b.wav"):
+        touch(tmp_path, name)
+    loose = read_sentiment_set(tmp_path)
+    assert loose.ids == ("a.mp4", "b.wav")
+    write_rows(tmp_path / "manifest.csv", ["path", "mood"], [["a.mp4", "sad"]])
+    table = read_sentiment_set(tmp_path)
+    assert table.ids == ("a.mp4",)
+    assert not loose.is_labelled
+    assert not table.is_labelled
+    (tmp_path / "manifest.csv").unlink()
+    touch(tmp_path / "sad", "c.mp4")
+    with pytest.raises(InputError, match=r"2 files lie in no folder: a\.mp4, b\.wav"):
         read_sentiment_set(tmp_path)
 
 

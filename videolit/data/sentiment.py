@@ -26,7 +26,12 @@ from videolit.data.sentiment_samples import (
     collate_utterances,
 )
 from videolit.data.sentiment_sets import SentimentLayout, read_sentiment_set
-from videolit.data.sentiment_splits import SentimentSplits, group_folds, split_sentiment
+from videolit.data.sentiment_splits import (
+    SentimentSplits,
+    all_unlabelled,
+    group_folds,
+    split_sentiment,
+)
 from videolit.data.sound_transform import SoundTransform
 from videolit.data.speaker_sound import speaker_filters
 from videolit.data.transforms import ClipTransform
@@ -60,7 +65,7 @@ class SentimentDataModule(VideoDataModule):
     Published data sets are read as their authors distribute them, your own from folders by label or
     a ``manifest.csv``; see :func:`~videolit.data.sentiment_sets.read_sentiment_set`. Published
     splits are kept. Without them whole groups (speakers, films, dialogues) are divided, and a
-    speaker or file in two splits is refused.
+    speaker or file in two splits is refused. Where nothing has a label, all of it is predicted.
 
     An utterance may lack a modality: the file has no sound, the clip is missing, no words are
     known. It counts, and its batch says why. Where nothing is left it does not count.
@@ -373,6 +378,8 @@ class SentimentDataModule(VideoDataModule):
         }
         for name in needed.get(stage, ()):
             self._splits.part(name)
+        if stage == "test" and not self._splits.data.is_labelled:
+            raise InputError(f"{self.root}: nothing to test: {self._splits.why_empty[2]}")
 
     def _whole(self) -> SentimentSet:
         if self._splits is None:
@@ -514,6 +521,8 @@ class SentimentDataModule(VideoDataModule):
         )
 
     def _divide(self, data: SentimentSet) -> SentimentSplits:
+        if not data.is_labelled:
+            return all_unlabelled(data)
         if self.fold is None:
             return split_sentiment(
                 data,

@@ -154,6 +154,17 @@ class SentimentSet:
         """Whether the data names the splits of any utterance."""
         return any(utterance.split is not None for utterance in self.utterances)
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether anybody said anything of any utterance."""
+        return any(
+            each.label is not None
+            or each.score is not None
+            or each.valence is not None
+            or each.arousal is not None
+            for each in self.utterances
+        )
+
     def labels(self) -> NDArray[np.int64]:
         """Return int64 ``(N,)``, positions in ``class_names``, -1 = no label."""
         codes: dict[str | None, int] = {name: code for code, name in enumerate(self.class_names)}

@@ -46,7 +46,7 @@ _NEEDS = """\
   liris: ACCEDEranking.txt, ACCEDEsets.txt, ACCEDEdescription.xml and data/ACCEDE00000.mp4
   folder: your own videos and sound files: <label>/<file>, {train,val,test}/<label>/<file>, or
     manifest.csv with the columns path and label, score, or valence and arousal; and text, speaker,
-    group, dialogue, turn, split, start and end where known"""
+    group, dialogue, turn, split, start and end where known; what has no label can be predicted"""
 # The options that a layout knows.
 _OPTIONS: dict[SentimentLayout, tuple[str, ...]] = {
     "meld": ("target", "allow_missing"),
@@ -180,6 +180,8 @@ def _recognise(path: Path) -> SentimentLayout:
         return "folder"
     if _feature_files(path):
         return "mmsa"
+    if files:
+        return "folder"
     raise InputError(f"nothing known lies in {str(path)!r}; expected one of\n{_NEEDS}")
 
 

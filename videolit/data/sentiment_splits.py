@@ -107,6 +107,16 @@ def split_sentiment(
     return SentimentSplits(data, train, val, test, parts.why_empty)
 
 
+def all_unlabelled(data: SentimentSet) -> SentimentSplits:
+    """Return a set of which nobody said anything: there is only what can be predicted."""
+    why = (
+        "none of the utterances has a label, score, valence or arousal (columns of a table, or "
+        "folders by label); videolit predict does without"
+    )
+    none = np.zeros(0, np.int64)
+    return SentimentSplits(data, none, none, np.arange(len(data)), (why, why, why))
+
+
 def group_folds(
     data: SentimentSet, num_folds: int, seed: int | None = None
 ) -> tuple[tuple[str, ...], ...]:

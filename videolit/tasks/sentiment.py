@@ -335,14 +335,19 @@ class SentimentTask(VideoTask):
 
     def _meet(self, source: SentimentSource) -> None:
         """Adopt what the data tells, where neither configuration nor checkpoint does."""
+        predicting = self._trainer is not None and self.trainer.state.fn == "predict"
+        told = (*source.class_names, source.score_range, source.affect_range)
+        if predicting and not any(told):
+            return  # A checkpoint tells it.
         self.convention = self.convention or source.convention
         if self.targets is None:
             self.targets = dict(_TARGETS.get(self.convention, _SCORE))
         if "classes" in self.targets and len(source.class_names):
             self.class_names = self.class_names or list(source.class_names)
-            order = label_order(source.class_names, self.class_names)
-            same = order == list(range(len(self.class_names)))
-            self.label_map = None if same else torch.tensor(order, device=self.device)
+            if not predicting:  # Which reads no label.
+                order = label_order(source.class_names, self.class_names)
+                same = order == list(range(len(self.class_names)))
+                self.label_map = None if same else torch.tensor(order, device=self.device)
         self.score_range = self.score_range or source.score_range
         self.affect_range = self.affect_range or source.affect_range
         # Here and not only where heads are built: classes that are no target are known here alone.

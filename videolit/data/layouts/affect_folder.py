@@ -36,6 +36,9 @@ def affect_folder(
 ) -> SentimentSet:
     """Read ``manifest.csv``, or ``<label>/<file>``, or ``{train,val,test}/<label>/<file>``.
 
+    Where nothing is said of any utterance, as in a table without label, score, valence and arousal
+    or with files in no folder, they can only be predicted.
+
     Columns of the table are ``path`` (below the table's folder; it may be empty where ``text``
     tells the words), and of label, score, valence, arousal, text, speaker, group, dialogue, turn,
     split, start and end what is known; face_left, face_top, face_right and face_bottom tell where
@@ -94,20 +97,19 @@ def _folders(root: Path) -> tuple[Utterance, ...]:
         label = parts[1] if split >= 0 else parts[0]
         if len(parts) < 2:
             loose.append(name)
-            continue
         found.append(
             Utterance(
                 id=name,
                 path=str(path.absolute()),
-                label=label,
+                label=label if len(parts) > 1 else None,
                 split=SPLITS[split] if split >= 0 else None,
             )
         )
-    if loose or not found:
+    if not found or 0 < len(loose) < len(found):
         what = f"{len(loose)} files lie in no folder: {some(loose)}" if loose else "no such file"
         raise InputError(
-            f"{str(root)!r}: expected {TABLE}, or videos and sound files in folders by label; "
-            f"{what}"
+            f"{str(root)!r}: expected {TABLE}, or videos and sound files in folders by label, or "
+            f"all in none to be predicted; {what}"
         )
     return tuple(found)
 
@@ -117,11 +119,6 @@ def _table(path: Path, *, allow_missing: bool) -> tuple[Utterance, ...]:
     missing: list[str] = []
     found: dict[str, Utterance] = {}
     rows = list(read_table(path, ("path",), None))
-    if rows and not any(column in rows[0][1] for column in _SAID):
-        raise InputError(
-            f"{path}, line 1: expected one of the columns {', '.join(_SAID)}, found "
-            f"{', '.join(rows[0][1])}"
-        )
     for where, cells in rows:
         utterance = _row(where, cells, path.parent, problems)
         if utterance is None:
