@@ -21,7 +21,14 @@ from videolit.callbacks.sentiment_audit import answers_of
 from videolit.callbacks.sentiment_card import print_whole
 from videolit.data.sentiment import SentimentDataModule
 from videolit.encoders import IdentityEncoder, SmallFrameEncoder, SoundEncoder, TextEncoder
-from videolit.fusion import BottleneckFusion, EarlyFusion, Fusion, LateFusion, TensorFusion
+from videolit.fusion import (
+    BottleneckFusion,
+    CrossmodalFusion,
+    EarlyFusion,
+    Fusion,
+    LateFusion,
+    TensorFusion,
+)
 from videolit.ops.modality import subsets
 from videolit.tasks.sentiment import SentimentTask
 from videolit.tasks.sentiment_streams import streams_of
@@ -323,7 +330,9 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("kind", [BottleneckFusion, EarlyFusion, LateFusion, TensorFusion])
+@pytest.mark.parametrize(
+    "kind", [BottleneckFusion, CrossmodalFusion, EarlyFusion, LateFusion, TensorFusion]
+)
 def test_a_modality_taken_away_is_one_that_the_data_lacks(kind, own):
     data = SentimentDataModule(str(own), batch_size=6, num_workers=0, **OWN)
     data.setup("test")

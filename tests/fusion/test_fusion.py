@@ -11,13 +11,14 @@ from torch import nn
 from contracts import twin
 from videolit.fusion import (
     BottleneckFusion,
+    CrossmodalFusion,
     EarlyFusion,
     LateFusion,
     LinearFusion,
     Stream,
     TensorFusion,
 )
-from videolit.fusion.bottleneck import second_waves
+from videolit.fusion.base import second_waves
 from videolit.fusion.early import resample
 from videolit.types import InputError
 
@@ -29,6 +30,7 @@ KINDS = {
     "late": lambda sizes, **rest: LateFusion(sizes, 16, **rest),
     "linear": lambda sizes, **rest: LinearFusion(sizes, **rest),
     "bottleneck": lambda sizes, **rest: BottleneckFusion(sizes, 16, num_heads=2, **rest),
+    "crossmodal": lambda sizes, **rest: CrossmodalFusion(sizes, 16, num_heads=2, **rest),
     "low rank": lambda sizes, **rest: TensorFusion(sizes, 16, 3, 5, **rest),
     "tensor": lambda sizes, **rest: TensorFusion(sizes, 16, None, 3, **rest),
 }
@@ -51,7 +53,9 @@ def test_weights_are_learnt_or_equal_as_the_fusion_says(fusion):
         weights = fusion(batch()).weights
     equal = torch.full_like(weights, 1 / len(SIZES))
     assert torch.allclose(weights, equal) == (not fusion.has_weights)
-    assert fusion.has_weights == isinstance(fusion, LateFusion | BottleneckFusion)
+    assert fusion.has_weights == isinstance(
+        fusion, LateFusion | BottleneckFusion | CrossmodalFusion
+    )
 
 
 def batch(size=3, seed=0):
@@ -144,7 +148,7 @@ def test_no_modality_sees_another_one_in_its_own_part(fusion):
     assert (changed[:, 1] - whole[:, 1]).abs().amax(1).min() > 1e-3
 
 
-@pytest.mark.parametrize("kind", ["early", "bottleneck"])
+@pytest.mark.parametrize("kind", ["early", "bottleneck", "crossmodal"])
 def test_time_counts_in_seconds(kind):
     torch.manual_seed(0)
     fusion = KINDS[kind](SIZES).eval()
@@ -254,7 +258,9 @@ def test_late_fusion_learns_whom_to_trust():
     assert found.weights[:, 0].mean() > 0.7
 
 
-@pytest.mark.parametrize("kind", ["pooled", "early", "bottleneck", "low rank", "tensor"])
+@pytest.mark.parametrize(
+    "kind", ["pooled", "early", "bottleneck", "crossmodal", "low rank", "tensor"]
+)
 def test_what_only_two_modalities_tell_together_is_learnt(kind):
     torch.manual_seed(0)
     fusion = KINDS[kind]({"a": 2, "b": 2}, modality_dropout=0.0, dropout=0.0)

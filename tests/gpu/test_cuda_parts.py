@@ -28,6 +28,7 @@ from videolit.encoders.steps import encode_steps
 from videolit.encoders.words import TextEncoder
 from videolit.fusion import (
     BottleneckFusion,
+    CrossmodalFusion,
     EarlyFusion,
     LateFusion,
     LinearFusion,
@@ -263,6 +264,7 @@ FUSIONS = {
     "late": lambda: LateFusion(SIZES, 16),
     "linear": lambda: LinearFusion(SIZES),
     "bottleneck": lambda: BottleneckFusion(SIZES, 16, num_heads=2),
+    "crossmodal": lambda: CrossmodalFusion(SIZES, 16, num_heads=2),
     "low rank": lambda: TensorFusion(SIZES, 16, 3, 5),
     "tensor": lambda: TensorFusion(SIZES, 16, None, 3),
 }

@@ -21,6 +21,7 @@ from videolit.encoders import (
 )
 from videolit.fusion import (
     BottleneckFusion,
+    CrossmodalFusion,
     EarlyFusion,
     LateFusion,
     LinearFusion,
@@ -182,7 +183,7 @@ def test_every_subset_of_modalities_trains_and_answers(names, tmp_path):
     [
         *(
             functools.partial(kind, num_features=16)
-            for kind in (BottleneckFusion, EarlyFusion, LateFusion, TensorFusion)
+            for kind in (BottleneckFusion, CrossmodalFusion, EarlyFusion, LateFusion, TensorFusion)
         ),
         LinearFusion,
     ],

@@ -2,6 +2,7 @@
 
 from videolit.fusion.base import Fused, Fusion, Stream
 from videolit.fusion.bottleneck import BottleneckFusion
+from videolit.fusion.crossmodal import CrossmodalFusion
 from videolit.fusion.early import EarlyFusion
 from videolit.fusion.late import LateFusion
 from videolit.fusion.linear import LinearFusion
@@ -9,6 +10,7 @@ from videolit.fusion.tensor import TensorFusion
 
 __all__ = [
     "BottleneckFusion",
+    "CrossmodalFusion",
     "EarlyFusion",
     "Fused",
     "Fusion",

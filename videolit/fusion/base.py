@@ -9,7 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from videolit.ops.modality import check_rate, drop_modalities
+from videolit.ops.waves import waves
 from videolit.types import InputError
+
+# Shortest and longest wave of positions: a spectrum's step and a long scene.
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.1, 200.0
 
 
 class Stream(NamedTuple):
@@ -254,3 +258,16 @@ def share(scores: Tensor, kept: Tensor) -> Tensor:
         kept: bool ``(B, M)``, at least one True in each row.
     """
     return scores.masked_fill(~kept, -torch.inf).softmax(1)
+
+
+def second_waves(seconds: Tensor, size: int) -> Tensor:
+    """Return places in time as sines and cosines, of wave lengths from 0.1 to 200 s.
+
+    Args:
+        seconds: float ``(B, T)``.
+        size: Numbers of a place, even.
+
+    Returns:
+        float ``(B, T, size)`` in [-1, 1].
+    """
+    return waves(seconds, size, _SHORTEST_SECONDS, _LONGEST_SECONDS)

@@ -7,13 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from videolit.fusion.base import Fusion, Stream, share
+from videolit.fusion.base import Fusion, Stream, second_waves, share
 from videolit.ops.checks import check_heads
-from videolit.ops.waves import waves
 from videolit.types import InputError
-
-# Shortest and longest wave of positions: a spectrum's step and a long scene.
-_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.1, 200.0
 
 
 class BottleneckFusion(Fusion):
@@ -105,16 +101,3 @@ class BottleneckFusion(Fusion):
         heads = torch.stack([tokens[:, 0] for tokens in own], 1)
         weights = share(self.trust(heads)[:, :, 0], kept)
         return self.norm((heads * weights[:, :, None]).sum(1) + shared.mean(1)), weights
-
-
-def second_waves(seconds: Tensor, size: int) -> Tensor:
-    """Return places in time as sines and cosines, of wave lengths from 0.1 to 200 s.
-
-    Args:
-        seconds: float ``(B, T)``.
-        size: Numbers of a place, even.
-
-    Returns:
-        float ``(B, T, size)`` in [-1, 1].
-    """
-    return waves(seconds, size, _SHORTEST_SECONDS, _LONGEST_SECONDS)
