@@ -133,6 +133,6 @@ class _Asking(nn.Module):
         heard, _ = self.attention(
             self.norm_asking(asking), known, known, key_padding_mask=~mask, need_weights=False
         )
-        found = asking + self.drop(heard)
+        found: Tensor = asking + self.drop(heard)
         thought: Tensor = self.think(found)
         return found + thought
