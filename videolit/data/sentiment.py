@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from videolit.data.loader import Watch
 from videolit.data.module import Split, VideoDataModule
 from videolit.data.reader import Decoder
 from videolit.data.sampler import class_weights
+from videolit.data.sentiment_about import about_split, division_of
 from videolit.data.sentiment_doubts import doubts_of
 from videolit.data.sentiment_records import Convention, Interval, SentimentSet
 from videolit.data.sentiment_samples import (
@@ -36,10 +36,9 @@ from videolit.data.sound_transform import SoundTransform
 from videolit.data.speaker_sound import speaker_filters
 from videolit.data.transforms import ClipTransform
 from videolit.data.utterance_media import FaceFinder
-from videolit.data.utterance_reading import describe_reading, modalities_of
+from videolit.data.utterance_reading import modalities_of
 from videolit.data.utterance_words import (
     Tokenizer,
-    describe_tokenizer,
     make_tokenizer,
     read_tokenizer,
     said,
@@ -381,19 +380,14 @@ class SentimentDataModule(VideoDataModule):
         if stage == "test" and not self._splits.data.is_labelled:
             raise InputError(f"{self.root}: nothing to test: {self._splits.why_empty[2]}")
 
-    def _whole(self) -> SentimentSet:
-        if self._splits is None:
-            raise InputError("call setup() before asking for the utterances of a split")
-        return self._splits.data
-
     def part(self, split: Split) -> SentimentSet:
         """Return the utterances of a split, after :meth:`setup`; the test split is predicted.
 
         Raises:
             InputError: Before :meth:`setup`, or if the split is empty.
         """
-        self._whole()
-        assert self._splits is not None
+        if self._splits is None:
+            raise InputError("call setup() before asking for the utterances of a split")
         return self._splits.part("test" if split == "predict" else split)
 
     def dataset(self, split: Split) -> SentimentDataset:
@@ -455,51 +449,24 @@ class SentimentDataModule(VideoDataModule):
         return "Repair the file or take it out of the data"
 
     @property
+    def whole(self) -> SentimentSet:
+        """All utterances, before they were divided; after :meth:`setup`."""
+        if self._splits is None:
+            raise InputError("call setup() before asking for the utterances of a split")
+        return self._splits.data
+
+    @property
     def division(self) -> str:
         """How utterances were divided into train, val and test; after :meth:`setup`."""
-        data = self._whole()
-        if self.fold is not None:
-            order = "" if self.fold_seed is None else f", order {self.fold_seed}"
-            return f"fold {self.fold} of {self.num_folds} by group{order}, seed {self.seed}"
-        if data.has_splits:
-            return "published"
-        alone = sum(not utterance.group for utterance in data.utterances)
-        if alone == len(data):
-            return f"by chance, seed {self.seed}"
-        rest = f", {alone} utterances without one by chance" if alone else ""
-        return f"by group{rest}, seed {self.seed}"
+        return division_of(self)
 
     def doubts(self) -> list[str]:
         """Return what may be wrong with the data, one sentence each; after :meth:`setup`."""
-        return doubts_of(self._whole())
+        return doubts_of(self.whole)
 
     def describe(self, split: Split) -> dict[str, Any]:
         """Return what an evaluation must say about its data, as JSON types."""
-        part = self.part(split)
-        spec = self.utterance_spec.to_dict()
-        del spec["tokenizer"]
-        seen, stored = self.clip_spec, bool(self.num_features)
-        protocol = "stored features"
-        if not stored:
-            protocol = describe_reading(self._given, seen, self.utterance_spec)
-        return {
-            "data": part.name,
-            "split": split,
-            "split_hash": hashlib.sha256(
-                "\0".join(sorted(part.ids)).encode(errors="replace")
-            ).hexdigest()[:16],
-            "division": self.division,
-            "num_samples": len(part),
-            "modalities": list(self._given),
-            "decoder": "stored features" if stored else self.decoder,
-            "clip": None if seen is None else seen.to_dict(),
-            "protocol": protocol,
-            "utterances": spec,
-            "tokenizer": self.tokenizer or (self._words and describe_tokenizer(self._words)),
-            "convention": part.convention,
-            "shared_speakers": part.shared_speakers,
-            "notes": [*part.notes, *self.doubts()],
-        }
+        return about_split(self, split, self._words)
 
     def _read(self) -> SentimentSet:
         if self.root is None:
