@@ -232,7 +232,10 @@ def test_curves_hold_the_series_and_mark_the_best_epoch():
     assert any(set(line.get_ydata()) == {0.1} for line in accuracy.get_lines())
 
 
-@pytest.mark.parametrize(("name", "title"), [("map", "mAP"), ("tau", "Kendall's τ")])
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("map", "mAP"), ("tau", "Kendall's τ"), ("weighted_f1", "weighted F1"), ("ccc", "CCC")],
+)
 def test_curves_mark_the_best_epoch_of_other_scores(name, title):
     history = {"val/loss": [(0, 1.0), (1, 1.5)], f"val/{name}": [(0, 0.2), (1, 0.35)]}
     figure = training_curves(history)

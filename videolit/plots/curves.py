@@ -26,7 +26,14 @@ from videolit.types import InputError
 History = Mapping[str, Sequence[tuple[int, float]]]
 
 # What is drawn, and how it is called.
-TITLES = {"loss": "loss", "accuracy": "accuracy", "map": "mAP", "tau": "Kendall's τ"}
+TITLES = {
+    "loss": "loss",
+    "accuracy": "accuracy",
+    "map": "mAP",
+    "tau": "Kendall's τ",
+    "weighted_f1": "weighted F1",
+    "ccc": "CCC",
+}
 
 
 def read_history(csv_path: str | Path) -> dict[str, list[tuple[int, float]]]:
@@ -109,13 +116,14 @@ def training_curves(
     """Draw the loss and the score of training and validation, with the best epoch marked.
 
     The score is what epochs are chosen by: accuracy, mean average precision (several labels a
-    clip) or Kendall's tau (summaries). The best epoch has the highest validation score, or the
+    clip), Kendall's tau (summaries), weighted F1 or concordance (sentiment). The best epoch has the highest validation score, or the
     lowest validation loss where no score was logged; of equal ones the first.
 
     Args:
         history: Per metric its (epoch, value) pairs, as :func:`read_history` returns them, or the
-            path of a ``metrics.csv``. Drawn are ``loss``, ``accuracy``, ``map`` and ``tau`` of
-            ``train/`` and ``val/``, as far as present; accuracies lie in [0, 1].
+            path of a ``metrics.csv``. Drawn are ``loss``, ``accuracy``, ``map``, ``tau``,
+            ``weighted_f1`` and ``ccc`` of ``train/`` and ``val/``, as far as present; accuracies
+            lie in [0, 1].
         baseline: Accuracy without looking at the video, in [0, 1], such as chance.
         baseline_name: What the baseline is.
 
