@@ -116,8 +116,9 @@ def training_curves(
     """Draw the loss and the score of training and validation, with the best epoch marked.
 
     The score is what epochs are chosen by: accuracy, mean average precision (several labels a
-    clip), Kendall's tau (summaries), weighted F1 or concordance (sentiment). The best epoch has the highest validation score, or the
-    lowest validation loss where no score was logged; of equal ones the first.
+    clip), Kendall's tau (summaries), weighted F1 or concordance (sentiment). The best epoch has the
+    highest validation score, or the lowest validation loss where no score was logged; of equal ones
+    the first.
 
     Args:
         history: Per metric its (epoch, value) pairs, as :func:`read_history` returns them, or the
