@@ -182,11 +182,38 @@ def test_what_nobody_labelled_can_be_predicted_and_nothing_else(run, tmp_path, c
     assert start("predict", "--ckpt_path", best) == 0
     known = (last(folder, "predict") / "predictions.jsonl").read_text().splitlines()
     assert set(known) < set(found)
+    # What the configuration tells of other data, and what some rows tell, changes nothing.
+    with new.open("w", newline="") as file:
+        table = csv.DictWriter(file, [*columns, "score"], extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows[:1] + [{**row, "score": ""} for row in rows[1:]])
+    given = ("--data.class_names", "[a, b, c]", "--data.affect_range", "[-2, 2]")
+    assert start("predict", "--ckpt_path", best, *more, *given, "--data.fold", "null") == 0
+    some = (last(folder, "predict") / "predictions.jsonl").read_text().splitlines()
+    assert set(some) < set(found)
+    with new.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns, extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
     for verb, why in (("fit", "the train split is empty"), ("test", "nothing to test")):
         ckpt = () if verb == "fit" else ("--ckpt_path", best)
         assert start(verb, *ckpt, *more, "--trainer.default_root_dir", str(tmp_path)) == 2
         told = capsys.readouterr().err
         assert f"{why}: none of the utterances has a label, score, valence or arousal" in told
+
+
+def test_a_checkpoint_needs_no_list_of_words(run, tmp_path, capsys):
+    start, folder = run
+    best = ("--ckpt_path", str(last(folder, "fit") / "checkpoints" / "best.ckpt"))
+    cards = []
+    for lexicon in ("rated.csv", "gone.csv"):
+        assert start("test", *best, "--data.lexicon", str(folder / lexicon)) == 0
+        cards.append(json.loads(next(last(folder, "test").glob("evaluation-*.json")).read_text()))
+    assert cards[0]["metrics"] == cards[1]["metrics"]
+    assert cards[1]["tokenizer"].endswith("2 rated words")
+    elsewhere = ("--trainer.default_root_dir", str(tmp_path))
+    assert start("fit", "--data.lexicon", str(folder / "gone.csv"), *elsewhere) == 2
+    assert "cannot read" in capsys.readouterr().err
 
 
 def test_a_checkpoint_gives_equal_answers_in_a_fresh_process(run, tmp_path):

@@ -27,8 +27,17 @@ def write(folder, text):
         "word;rating\ngood;2;a note\n\nawful;-2\n",
         "good\t2.0\t0.9\t[2, 2, 2]\nawful\t-2.0\n:'(\t-2.2\t1.2\nvery good\t3\n",
         'word,rating\n"good",2\nawful,-2\n"well, well",1\n',
+        '"word";"rating"\n"good";2\n"awful";-2\n',
+        '"good"\t"2"\n"awful"\t-2\n',
+        'word, rating\n"good", 2\n "awful", -2\n',
+        "# rated by; hand, 2020\ngood,2\n# and\nawful,-2\n",
+        ";),3\ngood,2\nawful,-2\n",
+        "\ufeffgood,2\r\nawful,-2\r\n",
     ],
-    ids=["plain", "header", "semicolons", "tabs", "quotes"],
+    ids=(
+        "plain header semicolons tabs quotes semicolons+quotes tabs+quotes blanks comments emoticon "
+        "windows"
+    ).split(),
 )
 def test_words_and_ratings_are_read_from_lists_of_any_kind(text, tmp_path):
     assert read_lexicon(write(tmp_path, text)) == {"good": 2.0, "awful": -2.0}
@@ -81,10 +90,14 @@ def test_a_mark_stands_behind_each_rated_word_also_one_never_seen():
     [
         ("", "found 0 rated words"),
         ("good,1\nbad\nawful,x\n", r"found\nline 2: 'bad'\nline 3: 'awful,x'"),
+        ("terrible,x\ngood,1\nbad\n", r"found\nline 1: 'terrible,x'\nline 3: 'bad'"),
         ("a,1\n" + "b\n" * 9, "and 4 more"),
         ("good,8\nawful,2\n", "from 2 to 8: subtract the neutral rating"),
-        ("good,inf\nbad,-1\n", "found 1 rated words, from -1 to -1"),
-        ("fine thing,1\n", "found 0 rated words"),
+        ("good,1e400\nbad,-1\n", "found\nline 1: 'good,1e400'"),
+        ("fine thing,1\n", "1 of 1 lines have no word or several, as 'fine thing'"),
+        ("gut|ADJX\t0.4\nso\t-1\nweh|NN\t-0.4\n", r"2 of 3 lines .* as 'gut\|ADJX'"),
+        ("a,1\n" + "b" * 200_000, r"line 2: 'b{60}…'"),
+        ('a,1\n"' + "b," * 200_000, r"line 2: '\"b,"),
     ],
 )
 def test_what_is_no_list_of_ratings_is_refused(text, said, tmp_path):

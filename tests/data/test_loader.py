@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, LambdaCallback, ModelCheckpoint
 
 from videolit import ActionDataModule, ActionTask, ClipSpec
 from videolit.data.clips import collate
@@ -105,11 +105,14 @@ def test_after_an_epoch_that_a_limit_ended_the_next_one_is_whole(tiny_set, tmp_p
     per_epoch = len(whole.steps) // 3
     first = Seen()
     last = ModelCheckpoint(tmp_path, filename="last", enable_version_counter=False)
-    train(tiny_set, tmp_path, 0, first, limits={"max_steps": per_epoch + 2}, more=[last])
+    save = LambdaCallback(on_train_end=lambda t, m: t.save_checkpoint(tmp_path / "after.ckpt"))
+    train(tiny_set, tmp_path, 0, first, limits={"max_steps": per_epoch + 2}, more=[last, save])
     assert first.steps == whole.steps[: per_epoch + 2]
-    rest = Seen()
-    train(tiny_set, tmp_path, 0, rest, tmp_path / "last.ckpt")
-    assert rest.steps == whole.steps[2 * per_epoch :]
+    # As the epoch's end is noted, and when it is over.
+    for name in ("last", "after"):
+        rest = Seen()
+        train(tiny_set, tmp_path, 0, rest, tmp_path / f"{name}.ckpt")
+        assert rest.steps == whole.steps[2 * per_epoch :], name
 
 
 def test_another_batch_size_within_an_epoch_is_told(tiny_set, tmp_path):

@@ -18,6 +18,7 @@ from videolit.data.sound_transform import SoundTransform
 from videolit.data.utterance_media import NoModality, crop_faces, read_picture, read_voice
 from videolit.data.utterance_words import contexts, read_tokenizer, token_seconds
 from videolit.data.writer import write_video
+from videolit.ops.tokens import MARKS
 from videolit.types import ClipSpec, InputError, UtteranceSpec
 
 CLIP = ClipSpec(sampling="whole", num_frames=8, fps=5.0, size=16, resize=20)
@@ -319,6 +320,18 @@ def test_the_vocabulary_is_of_the_training_split_alone(own_set):
     other = ready(own_set, modalities=["text"])
     other.adopt_tokenizer(data.utterance_spec.tokenizer)
     assert other.num_tokens == data.num_tokens
+
+
+def test_a_list_of_words_without_effect_is_told(own_set, tmp_path):
+    lexicon = tmp_path / "rated.csv"
+    lexicon.write_text("lovely,2\nsad,-2\n")
+    plain, rated = ready(own_set), ready(own_set, lexicon=str(lexicon))
+    assert rated.num_tokens == plain.num_tokens + len(MARKS)
+    assert rated.describe("val")["tokenizer"] == f"{rated.num_tokens} tokens, 2 rated words"
+    with pytest.warns(UserWarning, match="lexicon has no effect: the checkpoint's model"):
+        rated.adopt_tokenizer(plain.utterance_spec.tokenizer)
+    with pytest.warns(UserWarning, match="lexicon has no effect: no words are read"):
+        ready(own_set, lexicon=str(lexicon), modalities=["sound"])
 
 
 def test_the_dialogue_so_far_is_read_with_an_utterance(own_set):

@@ -1,10 +1,12 @@
 """Published data sets of sentiment and emotion as their authors lay them out, and one's own."""
 
 import csv
+import shutil
 
 import pytest
 
 from videolit.data.layouts.affect_common import read_table, read_text
+from videolit.data.sentiment import SentimentDataModule
 from videolit.data.sentiment_sets import read_sentiment_set
 from videolit.data.sentiment_splits import split_sentiment
 from videolit.types import InputError
@@ -590,6 +592,15 @@ def test_what_nobody_labelled_is_read_too(tmp_path):
     assert table.ids == ("a.mp4",)
     assert not loose.is_labelled
     assert not table.is_labelled
+    data = SentimentDataModule(str(tmp_path), modalities=["sound"])
+    assert data.setup("predict") is None
+    assert data.describe("predict")["division"] == "nothing is labelled, all is predicted"
+    with pytest.raises(InputError, match=r"train split is empty: .*has the columns path, mood"):
+        SentimentDataModule(str(tmp_path)).setup("fit")
+    for name in ("train/a.mp4", "test/b.mp4"):
+        touch(tmp_path / "divided", name)
+    assert not read_sentiment_set(tmp_path / "divided").is_labelled
+    shutil.rmtree(tmp_path / "divided")
     (tmp_path / "manifest.csv").unlink()
     touch(tmp_path / "sad", "c.mp4")
     with pytest.raises(InputError, match=r"2 files lie in no folder: a\.mp4, b\.wav"):

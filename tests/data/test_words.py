@@ -70,6 +70,7 @@ def test_any_text_of_known_characters_can_be_put_together_again(tokenizer):
 def test_the_same_texts_in_another_order_give_the_same_vocabulary(tokenizer):
     again = WordTokenizer.train(TEXTS[::-1], num_pieces=40, min_speaker_count=2)
     assert again == tokenizer
+    assert hash(again) == hash(tokenizer)
     limited = WordTokenizer.train(TEXTS, num_words=2, num_pieces=0)
     whole = [token for token in limited.tokens[6:] if token[:2] != "##"]
     # "home" is the most frequent; among six that come second the alphabet decides.

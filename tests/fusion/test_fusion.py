@@ -120,6 +120,16 @@ def test_every_subset_is_finite_and_the_same_by_name_and_by_mask(fusion, chosen)
     torch.testing.assert_close(by_name.weights.sum(1), torch.ones(3))
 
 
+def test_half_precision_takes_what_no_sample_has(fusion):
+    fusion.bfloat16()
+    streams = {
+        name: stream._replace(features=stream.features.bfloat16())
+        for name, stream in batch().items()
+        if name != "audio"
+    }
+    assert all(value.isfinite().all() for value in fusion(streams))
+
+
 def test_no_sample_sees_another_ones_gap(fusion):
     streams = batch()
     whole = fusion(streams)

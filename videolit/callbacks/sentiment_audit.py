@@ -40,7 +40,7 @@ PROTOCOL = {
     "dropping": "each real step of the modality is lost with the rate as probability, drawn from "
     "the sample's index; one always stays, and a higher rate loses what a lower one does, and "
     "more. Frames and stored features become 0, words the unknown word (signs between them stay, "
-    "how a word is rated goes with it), sound falls silent in blocks of "
+    "how a word is rated goes with the word, or its last piece), sound falls silent in blocks of "
     f"{1000 * BLOCK_SECONDS:.0f} ms. The model is not told which (Yuan et al. 2021, TFR-Net). A "
     "sample that lacks the modality counts as it is",
     "together": "the same steps are lost in all modalities at once as in each alone",
@@ -221,7 +221,7 @@ class _Signs(NamedTuple):
     Attributes:
         unknown: The unknown word.
         kept: What stays when words are dropped.
-        marks: What goes with the word before it.
+        marks: What goes with the token before it.
     """
 
     unknown: int = UNKNOWN

@@ -17,54 +17,66 @@ from videolit.types import InputError
 
 VADER = "vader"
 _EXPECTED = "a word and its rating, below 0 = negative, as in 'awful,-2.0'"
-# Problems of a file that are told one by one.
-_SHOWN = 5
+# Problems of a file that are told one by one, and letters of each.
+_SHOWN, _LETTERS = 5, 60
 
 
 def read_lexicon(source: str | Path) -> dict[str, float]:
     """Read a list of rated words.
 
-    A file has a word and a rating in each line, separated by a comma, semicolon or tab; further
-    columns and a header are ignored. Ratings below 0 are negative, above 0 positive. Words are in
-    small letters afterwards; those that are equal then, have the mean of their ratings. Lines of
-    several words or signs, as phrases and emoticons, are left out: each word is rated by itself.
+    A file has a word and a rating in each line, separated by a comma, semicolon or tab. Further
+    columns, a header and lines that begin with # are ignored. Ratings below 0 are negative, above
+    0 positive. Words are in small letters afterwards; those that are equal then, have the mean of
+    their ratings. Phrases and emoticons are left out: each word or sign is rated by itself.
 
     Args:
-        source: A file, or ``"vader"``: 7,500 words of social media, rated from -4 to 4 by ten
-            people each (Hutto and Gilbert 2014, https://github.com/cjhutto/vaderSentiment; MIT),
-            of the extra ``lexicon``.
+        source: A file, or ``"vader"``: 7,500 words, phrases and emoticons of social media, rated
+            by ten people each (Hutto and Gilbert 2014, https://github.com/cjhutto/vaderSentiment;
+            MIT), of the extra ``lexicon``.
 
     Returns:
         Ratings by word.
 
     Raises:
-        InputError: If it cannot be read, a line is not as expected, or not both signs are there.
+        InputError: If it cannot be read, a line is not as expected, most are left out, or not both
+            signs are there.
     """
     if source == VADER:
         path = Path(str(files(need("vaderSentiment", "lexicon", "lexicon: vader"))))
         path /= "vader_lexicon.txt"
     else:
         path = Path(source)
-    lines = [line for line in enumerate(read_text(path).splitlines(), 1) if line[1].strip()]
-    head = lines[0][1] if lines else ""
-    delimiter = next((mark for mark in "\t;" if mark in head), ",")
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(read_text(path).splitlines(), 1)
+        if line.strip() and not line.startswith("# ")
+    ]
+    # What parts most lines: a word of a comma's list may hold a semicolon.
+    cells = max(
+        ([_cells(line, mark) for _, line in lines] for mark in ",;\t"),
+        key=lambda rows: sum(rating is not None for _, rating in rows),
+    )
     found: defaultdict[str, list[float]] = defaultdict(list)
-    bad = []
-    for place, (number, line) in enumerate(lines):
-        # Emoticons have quotes in them, so only commas are looked for between quotes.
-        cells = next(csv.reader([line])) if delimiter == "," else line.split(delimiter)
-        rating = _number(cells[1]) if len(cells) > 1 else math.nan
-        words = [word for word in split_words(cells[0]) if word not in SPECIAL]
-        if not math.isnan(rating):
-            if len(words) == 1:
-                found[words[0]].append(rating)
-        elif place:
-            bad.append(f"line {number}: {line.strip()!r}")
-    if bad:
+    bad, left_out = [], []
+    for line, (entry, rating) in zip(lines, cells, strict=True):
+        words = [word for word in split_words(entry) if word not in SPECIAL]
+        if rating is None or not math.isfinite(rating):
+            bad.append(line)
+        elif len(words) == 1:
+            found[words[0]].append(rating)
+        else:
+            left_out.append(entry)
+    has_header = bad == lines[:1] and cells and cells[0][1] is None
+    if bad and not has_header:
+        told = "".join(f"\nline {number}: {_quoted(line)}" for number, line in bad[:_SHOWN])
         more = f"\nand {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-        told = "\n".join(bad[:_SHOWN])
-        raise InputError(f"{path}: expected {_EXPECTED}, found\n{told}{more}")
+        raise InputError(f"{path}: expected {_EXPECTED}, found{told}{more}")
     ratings = {word: sum(each) / len(each) for word, each in found.items()}
+    if len(left_out) > len(lines) / 2:
+        raise InputError(
+            f"{path}: expected {_EXPECTED}; {len(left_out)} of {len(lines)} lines have no word or "
+            f"several, as {_quoted(left_out[0])}"
+        )
     if not ratings or min(ratings.values()) >= 0 or max(ratings.values()) <= 0:
         raise InputError(
             f"{path}: expected {_EXPECTED}, with words of both kinds; found {len(ratings)} rated "
@@ -77,7 +89,7 @@ def marks_of(ratings: Mapping[str, float]) -> dict[str, str]:
     """Return the mark of each word that is not neutral: one of the four of ``MARKS``.
 
     A word is *very* negative or positive from half of the greatest rating of the list on, whatever
-    its sign: 2 in a list that goes from -4 to 4.
+    its sign: 2 where that is -4 or 4.
 
     Args:
         ratings: By word, 0 = neutral.
@@ -93,13 +105,18 @@ def marks_of(ratings: Mapping[str, float]) -> dict[str, str]:
     return marks
 
 
-def _number(cell: str) -> float:
-    """Return a finite number, or NaN where the cell holds none."""
+def _cells(line: str, delimiter: str) -> tuple[str, float | None]:
+    """Return a line's entry and rating, None where there is none."""
     try:
-        value = float(cell)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
+        row = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))
+        entry, rating = row[0].strip(), row[1]
+        return entry, float(rating)
+    except (csv.Error, IndexError, StopIteration, ValueError):
+        return "", None
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= _LETTERS else f"{text[:_LETTERS]}…")
 
 
 def _span(ratings: Mapping[str, float]) -> str:

@@ -91,12 +91,14 @@ class ClipLoader(DataLoader[Any]):
     _begin = 0
     # Which epoch begins there; None = whichever comes next.
     _begin_epoch: int | None = None
+    _epoch: int | None = None
     _workers: Sequence[Any] = ()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override] # torch promises its own class
         """Yield the batches of an epoch, or what is left of it."""
         begin, self._begin = self._begin, 0
-        if self.trainer is not None and self._begin_epoch not in (None, self.trainer.current_epoch):
+        self._epoch = None if self.trainer is None else self.trainer.current_epoch
+        if None not in (self._begin_epoch, self._epoch) and self._begin_epoch != self._epoch:
             # An epoch that a limit of steps or time ended counts as done: the next one is whole.
             begin = 0
         self._handed_out = begin
@@ -142,8 +144,8 @@ class ClipLoader(DataLoader[Any]):
         """Return the place in the epoch, which is its start when all batches were handed out."""
         whole = len(self) if self.trainer is None else self.trainer.num_training_batches
         done = self._handed_out if self._handed_out < whole else 0
-        epoch = None if self.trainer is None else self.trainer.current_epoch
-        return {"batches": done, "samples_a_step": self._samples_a_step, "epoch": epoch}
+        # The epoch of these batches: at its end Lightning counts the next one already.
+        return {"batches": done, "samples_a_step": self._samples_a_step, "epoch": self._epoch}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Begin the next pass at a place in the epoch."""

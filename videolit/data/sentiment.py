@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_warn
 from numpy.typing import NDArray
 from torch import Tensor
 
 from videolit.data.layouts.meld import Target
 from videolit.data.layouts.mosi_raw import Scale
 from videolit.data.layouts.ravdess import Channel, Media
+from videolit.data.lexicon import marks_of, read_lexicon
 from videolit.data.loader import Watch
 from videolit.data.module import Split, VideoDataModule
 from videolit.data.reader import Decoder
@@ -86,9 +88,10 @@ class SentimentDataModule(VideoDataModule):
         num_pieces: Most pieces of words in it, beside single characters.
         min_count: Occurrences below which a word is not kept whole.
         min_speaker_count: Utterances below which a speaker is just a speaker.
-        lexicon: A list of words with ratings, or ``"vader"`` (extra ``lexicon``): how positive a
-            word is, is told beside it. Helps small sets, where many words are rare; see
-            :func:`~videolit.data.lexicon.read_lexicon`.
+        lexicon: How positive words are: a file with lines as ``awful,-2.0`` (below 0 = negative),
+            or ``"vader"`` (extra ``lexicon``). It is told behind each rated word, and helps small
+            sets, where many words are rare; see :func:`~videolit.data.lexicon.read_lexicon`. A
+            checkpoint keeps it.
         train_transform: Augmentation of the picture; None = :class:`ClipTransform`'s defaults.
         sound_transform: Augmentation of the sound; None = :class:`SoundTransform`'s defaults.
         even_out: Take away what each speaker sounds like on average, from all of their utterances
@@ -338,6 +341,10 @@ class SentimentDataModule(VideoDataModule):
         """Read words by another tokenizer, that of a checkpoint, given as its JSON text."""
         if "text" in self._given and not self.num_features:
             self._words = read_tokenizer(text)
+            if self.lexicon is not None and not getattr(self._words, "marks", None):
+                rank_zero_warn(
+                    "lexicon has no effect: the checkpoint's model was trained without one"
+                )
 
     # The data.
 
@@ -360,15 +367,9 @@ class SentimentDataModule(VideoDataModule):
                 given = tuple(name for name in given if name in self.modalities)
             self._splits, self._given = splits, given
             if "text" in given and splits.data.features is None and len(splits.train):
-                self._words = make_tokenizer(
-                    splits.part("train"),
-                    self.tokenizer,
-                    num_words=self.num_words,
-                    num_pieces=self.num_pieces,
-                    min_count=self.min_count,
-                    min_speaker_count=self.min_speaker_count,
-                    lexicon=self.lexicon,
-                )
+                self._words = self._vocabulary(splits.part("train"), stage)
+            if self.lexicon is not None and "text" not in given:
+                rank_zero_warn("lexicon has no effect: no words are read")
         needed: dict[str | None, tuple[Literal["train", "val", "test"], ...]] = {
             "fit": ("train", "val"),
             "validate": ("val",),
@@ -396,8 +397,9 @@ class SentimentDataModule(VideoDataModule):
         part = self.part(split)
         if "text" in self._given and self._words is None and part.features is None:
             raise InputError(
-                f"{self.root}: no training split to learn a vocabulary from: test it with a "
-                "checkpoint, or name a tokenizer"
+                f"{self.root}: no training split to learn a vocabulary from"
+                + f", or no lexicon {self.lexicon}" * (self.lexicon is not None)
+                + ": test it with a checkpoint, or name a tokenizer"
             )
         return SentimentDataset(
             part,
@@ -447,6 +449,24 @@ class SentimentDataModule(VideoDataModule):
     def remedy(self, split: Split) -> str:
         """Return what to do about a file that ends a loading process."""
         return "Repair the file or take it out of the data"
+
+    def _vocabulary(self, train: SentimentSet, stage: str | None) -> Tokenizer | None:
+        """Return the tokenizer; None where a checkpoint has to bring it."""
+        try:
+            marks = None if self.lexicon is None else marks_of(read_lexicon(self.lexicon))
+        except InputError:
+            if stage in (None, "fit"):
+                raise
+            return None
+        return make_tokenizer(
+            train,
+            self.tokenizer,
+            num_words=self.num_words,
+            num_pieces=self.num_pieces,
+            min_count=self.min_count,
+            min_speaker_count=self.min_speaker_count,
+            marks=marks,
+        )
 
     @property
     def whole(self) -> SentimentSet:

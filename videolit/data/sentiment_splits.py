@@ -111,8 +111,8 @@ def all_unlabelled(data: SentimentSet) -> SentimentSplits:
     """Return a set of which nobody said anything: there is only what can be predicted."""
     why = (
         "none of the utterances has a label, score, valence or arousal (columns of a table, or "
-        "folders by label); videolit predict does without"
-    )
+        "folders by label); " + "".join(f"{note}; " for note in data.notes)
+    ) + "videolit predict does without"
     none = np.zeros(0, np.int64)
     return SentimentSplits(data, none, none, np.arange(len(data)), (why, why, why))
 

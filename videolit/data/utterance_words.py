@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from videolit.data.hf_words import HFTokenizer
-from videolit.data.lexicon import marks_of, read_lexicon
 from videolit.data.sentiment_records import SentimentSet
 from videolit.data.words import Utterance, WordTokenizer
 from videolit.ops.tokens import SEPARATOR
@@ -46,7 +45,7 @@ def make_tokenizer(
     num_pieces: int,
     min_count: int,
     min_speaker_count: int,
-    lexicon: str | None = None,
+    marks: Mapping[str, str] | None = None,
 ) -> Tokenizer:
     """Load a tokenizer, or learn one from the words of a training split.
 
@@ -57,7 +56,7 @@ def make_tokenizer(
         num_pieces: Most pieces of words.
         min_count: Occurrences below which a word is not kept whole.
         min_speaker_count: Utterances below which a speaker is just a speaker.
-        lexicon: Words with ratings; see :func:`~videolit.data.lexicon.read_lexicon`.
+        marks: What stands behind words; see :func:`~videolit.data.lexicon.marks_of`.
 
     Raises:
         InputError: If it cannot be had, or there are no words.
@@ -70,7 +69,7 @@ def make_tokenizer(
         num_pieces=num_pieces,
         min_count=min_count,
         min_speaker_count=min_speaker_count,
-        marks=None if lexicon is None else marks_of(read_lexicon(lexicon)),
+        marks=marks,
     )
 
 

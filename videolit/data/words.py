@@ -83,7 +83,7 @@ class WordTokenizer:
     """
 
     tokens: tuple[str, ...]
-    marks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    marks: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Check the vocabulary and number its tokens."""
@@ -224,7 +224,8 @@ class WordTokenizer:
             raise InputError(f"not a vocabulary: no JSON ({problem})") from problem
         if not isinstance(content, dict) or content.get("format") not in _FORMATS:
             raise InputError(
-                f'not a vocabulary: expected {{"format": "{_FORMATS[0]}", "tokens": […]}}'
+                f'not a vocabulary: expected {{"format": "{_FORMATS[0]}", "tokens": […]}}, and '
+                "with marks 2"
             )
         tokens, marks = content.get("tokens"), content.get("marks", {})
         if not _are_texts(tokens):

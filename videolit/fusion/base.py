@@ -188,7 +188,8 @@ class Fusion(nn.Module):
         if stream is None or stream.mask.shape[1] == 0:
             nothing = torch.zeros(len(like), 1, device=like.device)
             none = torch.zeros_like(nothing, dtype=torch.bool)
-            return Stream(nothing.new_zeros(len(like), 1, self.num_features), none, nothing)
+            features = self.missing.new_zeros(len(like), 1, self.num_features)
+            return Stream(features, none, nothing)
         real = stream.mask[:, :, None]
         features = self.enter[place](torch.where(real, stream.features, 0.0))
         seconds = torch.where(stream.mask, stream.seconds.float(), 0.0)

@@ -23,8 +23,9 @@ class CrossmodalFusion(Fusion):
     The cost is that of all pairs of steps: :class:`~videolit.fusion.BottleneckFusion` is for long
     sequences.
 
-    Differing from the paper, the mean of a modality's real steps takes the place of the last one,
-    its pooled vector is added, and the modalities' vectors are weighed by a learnt score.
+    Differing from the paper, a linear layer takes the place of convolutions over a modality's
+    steps, the mean of its real steps that of the last one, its pooled vector is added, and the
+    modalities' vectors are weighed by a learnt score.
 
     Args:
         in_features: Feature size of each modality by its name.

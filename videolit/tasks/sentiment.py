@@ -34,6 +34,7 @@ from videolit.tasks.sentiment_targets import (
     constants_of,
     figures_of,
     require_told,
+    untold,
     update_figures,
 )
 from videolit.temporal import TemporalModel
@@ -335,24 +336,33 @@ class SentimentTask(VideoTask):
 
     def _meet(self, source: SentimentSource) -> None:
         """Adopt what the data tells, where neither configuration nor checkpoint does."""
-        predicting = self._trainer is not None and self.trainer.state.fn == "predict"
-        told = (*source.class_names, source.score_range, source.affect_range)
-        if predicting and not any(told):
-            return  # A checkpoint tells it.
-        self.convention = self.convention or source.convention
-        if self.targets is None:
-            self.targets = dict(_TARGETS.get(self.convention, _SCORE))
-        if "classes" in self.targets and len(source.class_names):
-            self.class_names = self.class_names or list(source.class_names)
-            if not predicting:  # Which reads no label.
-                order = label_order(source.class_names, self.class_names)
-                same = order == list(range(len(self.class_names)))
-                self.label_map = None if same else torch.tensor(order, device=self.device)
-        self.score_range = self.score_range or source.score_range
-        self.affect_range = self.affect_range or source.affect_range
-        # Here and not only where heads are built: classes that are no target are known here alone.
+        convention = self.convention or source.convention
+        targets = self.targets or dict(_TARGETS.get(convention, _SCORE))
         names = self.class_names or source.class_names
-        require_told(self.targets, names, self.score_range, self.affect_range)
+        told = (
+            names,
+            self.score_range or source.score_range,
+            self.affect_range or source.affect_range,
+        )
+        predicting = self._trainer is not None and self.trainer.state.fn == "predict"
+        if predicting:
+            # Predicting reads no label: the data may tell nothing, or other things. A checkpoint
+            # tells what is answered, and builds the heads.
+            if self.answers is not None or untold(targets, *told):
+                return
+        else:
+            # Here and not only where heads are built: classes that are no target are known here
+            # alone.
+            require_told(targets, *told)
+        self.convention, self.targets = convention, targets
+        _, self.score_range, self.affect_range = told
+        if "classes" in targets and len(source.class_names):
+            self.class_names = list(names)
+            if predicting:
+                return
+            order = label_order(source.class_names, self.class_names)
+            same = order == list(range(len(self.class_names)))
+            self.label_map = None if same else torch.tensor(order, device=self.device)
 
     def _weights(self) -> Tensor | None:
         if self.class_names is None or "counts" not in self.constants:

@@ -150,6 +150,21 @@ class Answers:
         return None
 
 
+def untold(
+    weights: Mapping[str, float],
+    class_names: Sequence[str],
+    score_range: Interval | None,
+    affect_range: Interval | None,
+) -> list[str]:
+    """Return targets of which the data tells nothing; arguments as of :class:`Answers`."""
+    has = {
+        "classes": len(class_names) > 0,
+        "score": score_range is not None,
+        "affect": affect_range is not None,
+    }
+    return [name for name in weights if not has.get(name, True)]
+
+
 def require_told(
     weights: Mapping[str, float],
     class_names: Sequence[str],
@@ -161,14 +176,10 @@ def require_told(
     Raises:
         InputError: Names what is lacking and what there is.
     """
-    has = {
-        "classes": len(class_names) > 0,
-        "score": score_range is not None,
-        "affect": affect_range is not None,
-    }
-    lacking = [name for name in weights if not has.get(name, True)]
-    if lacking:
-        there = ", ".join(name for name, known in has.items() if known) or "nothing"
+    known = (class_names, score_range, affect_range)
+    if lacking := untold(weights, *known):
+        every = dict.fromkeys(("classes", "score", "affect"), 1.0)
+        there = ", ".join(name for name in every if name not in untold(every, *known)) or "nothing"
         raise InputError(
             f"the model is to learn {', '.join(lacking)}, and the data tells {there}: set "
             "--model.targets, or take other data"

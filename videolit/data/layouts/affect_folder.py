@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,6 @@ from videolit.types import InputError
 TABLE = "manifest.csv"
 _FACE = ("face_left", "face_top", "face_right", "face_bottom")
 _NUMBERS = ("score", "valence", "arousal", "start", "end", *_FACE)
-_SAID = ("label", "score", "valence", "arousal")
 
 
 def affect_folder(
@@ -75,7 +75,7 @@ def affect_folder(
         convention = "sims" if score_range == (-1.0, 1.0) else "mosi"
     elif not names and has_affect:
         convention = "affect"
-    return SentimentSet(
+    found = SentimentSet(
         name=root.resolve().name if root.is_dir() else root.resolve().parent.name,
         root=str(root),
         utterances=utterances,
@@ -84,15 +84,21 @@ def affect_folder(
         affect_range=(affect_range or (-1.0, 1.0)) if has_affect else None,
         convention=convention,
     )
+    if path.is_file() and not found.is_labelled:
+        columns = ", ".join(next(read_table(path, ("path",), None))[1])
+        found = dataclasses.replace(found, notes=(f"the table has the columns {columns}",))
+    return found
 
 
 def _folders(root: Path) -> tuple[Utterance, ...]:
     found: list[Utterance] = []
     loose: list[str] = []
-    for path in media_below(root):
-        name = path.relative_to(root).as_posix()
+    paths = {path.relative_to(root).as_posix(): path for path in media_below(root)}
+    # <split>/<file>: no class is called so where all are.
+    bare = all(name.count("/") == 1 and name.split("/")[0].lower() in SPLIT_WORDS for name in paths)
+    for name, path in paths.items():
         parts = name.split("/")
-        split = SPLIT_WORDS.get(parts[0].lower(), -1) if len(parts) > 2 else -1
+        split = SPLIT_WORDS.get(parts[0].lower(), -1) if bare or len(parts) > 2 else -1
         # <split>/<label>/<file>, or <label>/<file>; what lies deeper has its label on top.
         label = parts[1] if split >= 0 else parts[0]
         if len(parts) < 2:
@@ -101,7 +107,7 @@ def _folders(root: Path) -> tuple[Utterance, ...]:
             Utterance(
                 id=name,
                 path=str(path.absolute()),
-                label=label if len(parts) > 1 else None,
+                label=label if len(parts) > 1 and not bare else None,
                 split=SPLITS[split] if split >= 0 else None,
             )
         )
