@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
         prog="videolit demo",
         description="Make a small data set of real video files with known actions; train, test and "
         "audit two models and a control that knows no order of frames; predict; write report.html. "
-        "About five minutes on two cores.",
+        "Four to eight minutes on two cores.",
     )
     parser.add_argument("--out", default="demo", help="folder of everything it makes (demo)")
     parser.add_argument("--train", type=int, default=800, help="training videos (800)")
