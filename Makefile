@@ -31,9 +31,10 @@ style: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Trains models to their stated accuracy; about fifteen minutes on two cores.
+# Trains models to their stated accuracy; about 25 minutes on two cores. One test at a time, the
+# longest first.
 test-slow: setup
-	$(BIN)/pytest -n $(JOBS) --dist worksteal --ignore tests/benchmarks -m "slow and not system and not gpu"
+	$(BIN)/pytest -n $(JOBS) --dist load --maxschedchunk 1 --ignore tests/benchmarks -m "slow and not system and not gpu"
 	$(BIN)/pytest tests/benchmarks -m "slow and not system and not gpu"
 
 # Needs ffmpeg and chromium.

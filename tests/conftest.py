@@ -14,6 +14,16 @@ from videolit.data.writer import write_video
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the tests that may take longest, so that no process waits for one at the end."""
+
+    def limit(item):
+        told = item.get_closest_marker("timeout")
+        return told.args[0] if told is not None and item.get_closest_marker("slow") else 0
+
+    items.sort(key=limit, reverse=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread(tmp_path_factory):
     """Two torch threads beside another busy process can be 15 times slower than one."""

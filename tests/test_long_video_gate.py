@@ -41,6 +41,7 @@ def write_training(root, num_videos):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 # It says how busy the machine is, not how good the model.
 @pytest.mark.filterwarnings("ignore:.*waiting for data")
 def test_planted_actions_are_found(tmp_path):

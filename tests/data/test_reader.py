@@ -447,7 +447,9 @@ def _truth(path: str, container: str, indices: np.ndarray) -> np.ndarray:
     ("sizes", "least"),
     [
         (range(100_000), (30, 20)),
-        pytest.param(range(100_000, 1 << 40), (50, 1), marks=pytest.mark.slow),
+        pytest.param(
+            range(100_000, 1 << 40), (50, 1), marks=[pytest.mark.slow, pytest.mark.timeout(900)]
+        ),
     ],
 )
 def test_odd_videos_are_right_or_refused_in_one_line(real_data, sizes, least):
