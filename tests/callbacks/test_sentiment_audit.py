@@ -250,6 +250,14 @@ def test_the_tables_fit_the_terminal_and_say_what_counts(stored, tmp_path, capsy
     assert "without sound, the one most missed" in shown
 
 
+def test_a_model_that_answers_always_the_same_misses_nothing(stored, tmp_path):
+    task = make_task()
+    nn.init.zeros_(task.head.weight)
+    audit, _ = audited(tmp_path, stored, task)
+    assert "and hardly worse without any one of them" in audit.result["sentence"]
+    assert "missed" not in audit.result["sentence"]
+
+
 @pytest.mark.parametrize("scale", [1, -1, 1000])
 def test_no_figure_of_the_tables_is_cut(scale, stored, tmp_path, capsys, monkeypatch):
     audit, _ = audited(tmp_path, stored)

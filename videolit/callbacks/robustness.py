@@ -161,7 +161,10 @@ def _sentence(result: Mapping[str, Any]) -> str:
     known = {name: value for name, value in without.items() if value is not None}
     if known:
         most = min(known, key=lambda name: sign * known[name])
-        parts[0] += f", and {known[most]:.3f} without {most}, the one most missed"
+        if sign * (whole - known[most]) > _TOLERANCE:
+            parts[0] += f", and {known[most]:.3f} without {most}, the one most missed"
+        else:
+            parts[0] += ", and hardly worse without any one of them"
     weak = []
     for name, value in known.items():
         alone = [found[(other,)] for other in left[name]]
