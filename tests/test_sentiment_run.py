@@ -266,6 +266,8 @@ def test_training_goes_on_as_if_it_had_not_stopped(run):
 
 def test_mistakes_end_with_a_sentence_and_exit_code_2(run, capsys):
     start, _ = run
+    assert start("fit", "--model.targets", "{}") == 2
+    assert "videolit: error: " in capsys.readouterr().err
     assert start("fit", "--model.targets", '{"mood": 1}') == 2
     assert "some of classes, score and affect" in capsys.readouterr().err
     assert start("fit", "--data.modalities", "[text]") == 2

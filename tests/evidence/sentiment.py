@@ -279,8 +279,8 @@ def tables(results: dict) -> str:
         f"`python tests/evidence/sentiment.py` on {about['machine']}; {shown}; seed {SEED}; from scratch. Weak "
         "baselines are trained on all nine actors that are not tested, the networks on seven. *Evened out by "
         "speaker*: with all of a speaker's utterances, without labels. Intervals: bootstrap over actors. Speech: "
-        "RAVDESS (CC BY-NC-SA 4.0), actors 1 to 12; text: MELD (GPL-3.0). *With rated words*: VADER's list of 7,500 words "
-        "and how positive people find them is all that comes from elsewhere (`--data.lexicon vader`). Other jobs ran "
+        "RAVDESS (CC BY-NC-SA 4.0), actors 1 to 12; text: MELD (GPL-3.0). *With rated words*: VADER's list, 7,215 words "
+        "and how positive people find them, is all that comes from elsewhere (`--data.lexicon vader`). Other jobs ran "
         "beside.",
     ]
     return "\n".join(lines)

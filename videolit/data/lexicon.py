@@ -25,9 +25,10 @@ def read_lexicon(source: str | Path) -> dict[str, float]:
     """Read a list of rated words.
 
     A file has a word and a rating in each line, separated by a comma, semicolon or tab. Further
-    columns, a header and lines that begin with # are ignored. Ratings below 0 are negative, above
-    0 positive. Words are in small letters afterwards; those that are equal then, have the mean of
-    their ratings. Phrases and emoticons are left out: each word or sign is rated by itself.
+    columns, a header and lines that begin with # and a blank are ignored. Ratings below 0 are
+    negative, above 0 positive. Words are in small letters afterwards; those that are equal then,
+    have the mean of their ratings. Phrases and emoticons are left out: each word or sign is rated
+    by itself.
 
     Args:
         source: A file, or ``"vader"``: 7,500 words, phrases and emoticons of social media, rated

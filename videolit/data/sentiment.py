@@ -387,9 +387,7 @@ class SentimentDataModule(VideoDataModule):
         Raises:
             InputError: Before :meth:`setup`, or if the split is empty.
         """
-        if self._splits is None:
-            raise InputError("call setup() before asking for the utterances of a split")
-        return self._splits.part("test" if split == "predict" else split)
+        return self._divided().part("test" if split == "predict" else split)
 
     def dataset(self, split: Split) -> SentimentDataset:
         """Return the utterances of a split as samples, after :meth:`setup`."""
@@ -471,9 +469,12 @@ class SentimentDataModule(VideoDataModule):
     @property
     def whole(self) -> SentimentSet:
         """All utterances, before they were divided; after :meth:`setup`."""
+        return self._divided().data
+
+    def _divided(self) -> SentimentSplits:
         if self._splits is None:
             raise InputError("call setup() before asking for the utterances of a split")
-        return self._splits.data
+        return self._splits
 
     @property
     def division(self) -> str:

@@ -224,8 +224,8 @@ class WordTokenizer:
             raise InputError(f"not a vocabulary: no JSON ({problem})") from problem
         if not isinstance(content, dict) or content.get("format") not in _FORMATS:
             raise InputError(
-                f'not a vocabulary: expected {{"format": "{_FORMATS[0]}", "tokens": […]}}, and '
-                "with marks 2"
+                f'not a vocabulary: expected {{"format": "{_FORMATS[0]}", "tokens": […]}}, or '
+                f'"{_FORMATS[1]}" with "marks"'
             )
         tokens, marks = content.get("tokens"), content.get("marks", {})
         if not _are_texts(tokens):

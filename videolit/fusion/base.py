@@ -261,6 +261,19 @@ def share(scores: Tensor, kept: Tensor) -> Tensor:
     return scores.masked_fill(~kept, -torch.inf).softmax(1)
 
 
+def attention_layer(num_features: int, num_heads: int, dropout: float) -> nn.Module:
+    """Return a transformer's layer, ``(B, T, num_features)`` to the same, for ``fuse``."""
+    return nn.TransformerEncoderLayer(
+        num_features,
+        num_heads,
+        2 * num_features,
+        dropout,
+        "gelu",
+        batch_first=True,
+        norm_first=True,
+    )
+
+
 def second_waves(seconds: Tensor, size: int) -> Tensor:
     """Return places in time as sines and cosines, of wave lengths from 0.1 to 200 s.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from videolit.fusion.base import Fusion, Stream, second_waves, share
+from videolit.fusion.base import Fusion, Stream, attention_layer, second_waves, share
 from videolit.ops.checks import check_heads
 from videolit.types import InputError
 
@@ -63,15 +63,7 @@ class BottleneckFusion(Fusion):
         self.classes = nn.Parameter(0.02 * torch.randn(len(self.names), num_features))
         # Layer by layer, one for each modality.
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                num_features,
-                num_heads,
-                2 * num_features,
-                dropout,
-                "gelu",
-                batch_first=True,
-                norm_first=True,
-            )
+            attention_layer(num_features, num_heads, dropout)
             for _ in range(num_layers * len(self.names))
         )
         self.trust = nn.Linear(num_features, 1)

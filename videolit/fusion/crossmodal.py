@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from videolit.fusion.base import Fusion, Stream, second_waves, share
+from videolit.fusion.base import Fusion, Stream, attention_layer, second_waves, share
 from videolit.ops.checks import check_heads
 from videolit.types import InputError
 
@@ -68,16 +68,7 @@ class CrossmodalFusion(Fusion):
             nn.Linear(max(count - 1, 1) * num_features, num_features) for _ in self.names
         )
         self.own = nn.ModuleList(
-            nn.TransformerEncoderLayer(
-                num_features,
-                num_heads,
-                2 * num_features,
-                dropout,
-                "gelu",
-                batch_first=True,
-                norm_first=True,
-            )
-            for _ in self.names
+            attention_layer(num_features, num_heads, dropout) for _ in self.names
         )
         self.trust = nn.Linear(num_features, 1)
         nn.init.zeros_(self.trust.weight)

@@ -337,7 +337,9 @@ class SentimentTask(VideoTask):
     def _meet(self, source: SentimentSource) -> None:
         """Adopt what the data tells, where neither configuration nor checkpoint does."""
         convention = self.convention or source.convention
-        targets = self.targets or dict(_TARGETS.get(convention, _SCORE))
+        targets = self.targets
+        if targets is None:
+            targets = dict(_TARGETS.get(convention, _SCORE))
         names = self.class_names or source.class_names
         told = (
             names,

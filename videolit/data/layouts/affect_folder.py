@@ -94,7 +94,7 @@ def _folders(root: Path) -> tuple[Utterance, ...]:
     found: list[Utterance] = []
     loose: list[str] = []
     paths = {path.relative_to(root).as_posix(): path for path in media_below(root)}
-    # <split>/<file>: no class is called so where all are.
+    # <split>/<file>: not all classes are called like splits.
     bare = all(name.count("/") == 1 and name.split("/")[0].lower() in SPLIT_WORDS for name in paths)
     for name, path in paths.items():
         parts = name.split("/")
